@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: MIT
+ * Copyright (C) 2026 The w4moe authors */
+/**
+ * Writing one safetensors file so that it exists whole or not at all.
+ *
+ * The layout is fixed at creation. Data is written under a temporary name in
+ * the folder of the target, in any order and by any number of threads; the
+ * header comes last, so that a file that was cut off does not open. Each
+ * tensor starts at a multiple of 64 bytes of the file: the header is padded
+ * with spaces, and where a tensor's size is not a multiple of 64 and another
+ * tensor follows, one of zero bytes named "pad.N" (U8, N from 0 on) stands
+ * between them, because safetensors allows no holes.
+ */
+#ifndef W4_IO_ST_WRITER_H
+#define W4_IO_ST_WRITER_H
+
+#include "io/safetensors.h"
+
+/** A tensor to be written. */
+struct w4_st_entry {
+    const char *name;
+    /** Not W4MOE_DTYPE_NONE. */
+    w4moe_dtype dtype;
+    uint32_t n_dims;
+    uint64_t shape[W4_ST_RANK_MAX];
+};
+
+struct w4_st_writer;
+
+/**
+ * Lays out a file and, unless dry_run, makes the temporary file and reserves
+ * its blocks, so that a full disk is known at once.
+ *
+ * In: path of the target; its folder must exist. entries [n], kept in order;
+ *     copied. The target itself is not looked at: it is replaced on commit.
+ * Returns: OK; IO (with errno's text and the bytes that were needed); INVALID
+ *     (two entries of one name; a name that is "__metadata__", of the form
+ *     "pad.N" or not UTF-8; no such type; sizes beyond 2^63); NOMEM.
+ */
+extern w4moe_status w4_st_writer_create(struct w4_err *err,
+        struct w4_st_writer **writer_p, const char *path,
+        const struct w4_st_entry *entries, size_t n, int dry_run);
+
+/**
+ * Sets a value of __metadata__ (a copy is kept). A key whose value is not yet
+ * known is first set to a text of the same length; after the layout is fixed
+ * (first write) a value may only be replaced by one of equal length, both as
+ * it is and as JSON writes it. Any thread.
+ * Returns: OK; INVALID (also: not UTF-8); NOMEM.
+ */
+extern w4moe_status w4_st_writer_set(
+        struct w4_st_writer *writer, const char *key, const char *value);
+
+/** Bytes of the file. Fixes the layout. */
+extern w4moe_status w4_st_writer_size(
+        struct w4_st_writer *writer, uint64_t *n_bytes);
+
+/**
+ * Writes bytes [offset, offset + n) of an entry's data, which is in
+ * little-endian order. Fixes the layout. Any thread.
+ * Returns: OK; IO; INVALID (outside the entry; a dry run).
+ */
+extern w4moe_status w4_st_writer_write(struct w4_st_writer *writer,
+        size_t entry, uint64_t offset, const void *data, uint64_t n);
+
+/** Maps what has been written, read-only, so that it can be compared and
+ * hashed: *data_p is entry's data. The mapping lives as long as the writer.
+ * Not before the last write; not while another thread calls it. */
+extern w4moe_status w4_st_writer_read(
+        struct w4_st_writer *writer, size_t entry, const void **data_p);
+
+/** Writes the header, syncs, and renames to the target. The writer is gone
+ * afterwards, also on failure (the temporary file, too). */
+extern w4moe_status w4_st_writer_commit(struct w4_st_writer *writer);
+
+/** Removes the temporary file; writer may be NULL. */
+extern void w4_st_writer_abort(struct w4_st_writer *writer);
+
+#endif

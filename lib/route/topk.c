@@ -1,0 +1,302 @@
+/* SPDX-License-Identifier: MIT
+ * Copyright (C) 2026 The w4moe authors */
+/* Router logits to expert ids and weights. Grouping by expert is in align.c.
+ *
+ * Experts are chosen on the logits: softmax keeps their order, and ties that
+ * only its rounding would make do not come about. The caller's ids and weights
+ * serve as the list of the best so far, so nothing is allocated. */
+#include <math.h>
+#include <string.h>
+
+#include <w4moe/route.h>
+
+#include "base/abi.h"
+#include "base/ctx.h"
+#include "base/half.h"
+#include "base/size.h"
+
+/* Logits converted to fp32 at a time. */
+enum { BLOCK = 256 };
+
+/* Logits, T * E, from which on threads cost less than they gain. */
+enum { PARALLEL_WORK = 16384 };
+
+struct job {
+    int32_t *ids;
+    float *weights;
+    const void *logits;
+    w4moe_dtype dtype;
+    size_t stride;
+    size_t n_tokens;
+    size_t n_experts;
+    size_t top_k;
+    int renormalize;
+    float scale;
+};
+
+/* Logits [first, first + BLOCK) of a token as fp32. Returns: how many there
+ * are, fewer than BLOCK at the end of the row. */
+static size_t
+load_block(float *block, const struct job *job, size_t token, size_t first)
+{
+    size_t left = job->n_experts - first;
+    size_t n = left < BLOCK ? left : BLOCK;
+    size_t at = token * job->stride + first;
+    if (job->dtype == W4MOE_F32) {
+        memcpy(block, (const float *)job->logits + at, n * sizeof(*block));
+        return n;
+    }
+    for (size_t i = 0; i < n; i++) {
+        block[i] = w4_load_float(job->logits, job->dtype, at + i);
+    }
+    return n;
+}
+
+/* Puts an expert into a list of the k best with n entries, in descending
+ * order. Experts come in ascending order, so among equals the new one goes
+ * last. Returns: entries now. */
+static size_t
+insert(int32_t *ids, float *values, size_t n, size_t k, size_t expert,
+        float value)
+{
+    size_t i = n;
+    if (n == k) {
+        if (value <= values[k - 1]) {
+            return n;
+        }
+        i--;
+    } else {
+        n++;
+    }
+    for (; i > 0 && value > values[i - 1]; i--) {
+        values[i] = values[i - 1];
+        ids[i] = ids[i - 1];
+    }
+    values[i] = value;
+    ids[i] = (int32_t)expert;
+    return n;
+}
+
+/* The k largest logits of a token and their experts. */
+static w4moe_status
+choose(struct w4_err *err, int32_t *ids, float *values, const struct job *job,
+        size_t token)
+{
+    float block[BLOCK];
+    size_t n_chosen = 0;
+    for (size_t first = 0; first < job->n_experts; first += BLOCK) {
+        size_t n = load_block(block, job, token, first);
+        for (size_t i = 0; i < n; i++) {
+            if (isnan(block[i]) || block[i] == INFINITY) {
+                return w4_fail(err, W4MOE_INVALID,
+                        "token %zu, expert %zu: the logit is %s", token,
+                        first + i, isnan(block[i]) ? "NaN" : "+Inf");
+            }
+            n_chosen = insert(
+                    ids, values, n_chosen, job->top_k, first + i, block[i]);
+        }
+    }
+    if (values[0] == -INFINITY) {
+        return w4_fail(err, W4MOE_INVALID, "token %zu: all %zu logits are -Inf",
+                token, job->n_experts);
+    }
+    return W4MOE_OK;
+}
+
+/* A sum whose error does not grow with the number of terms (Kahan). */
+struct sum {
+    float total;
+    float excess;
+};
+
+static void
+add(struct sum *sum, float term)
+{
+    float corrected = term - sum->excess;
+    float total = sum->total + corrected;
+    sum->excess = (total - sum->total) - corrected;
+    sum->total = total;
+}
+
+/* The softmax's denominator, over all experts in ascending order. */
+static float
+denominator(const struct job *job, size_t token, float max)
+{
+    float block[BLOCK];
+    struct sum sum = {0};
+    for (size_t first = 0; first < job->n_experts; first += BLOCK) {
+        size_t n = load_block(block, job, token, first);
+        for (size_t i = 0; i < n; i++) {
+            add(&sum, expf(block[i] - max));
+        }
+    }
+    return sum.total;
+}
+
+/* One token. err may be NULL. */
+static w4moe_status
+route_token(struct w4_err *err, const struct job *job, size_t token)
+{
+    int32_t *ids = job->ids + token * job->top_k;
+    float *weights = job->weights + token * job->top_k;
+    w4moe_status status = choose(err, ids, weights, job, token);
+    if (status != W4MOE_OK) {
+        return status;
+    }
+    float max = weights[0];
+    struct sum chosen = {0};
+    for (size_t j = 0; j < job->top_k; j++) {
+        weights[j] = expf(weights[j] - max);
+        add(&chosen, weights[j]);
+    }
+    /* With renormalisation the sum over all experts cancels out. */
+    float divisor =
+            job->renormalize ? chosen.total : denominator(job, token, max);
+    for (size_t j = 0; j < job->top_k; j++) {
+        weights[j] = weights[j] / divisor * job->scale;
+    }
+    return W4MOE_OK;
+}
+
+/* All tokens. If several fail, the first of them is reported, whatever the
+ * number of threads, by this thread and without a lock: the others only tell
+ * which token it was, and it is done again here. */
+static w4moe_status
+route_all(const w4moe_ctx *ctx, const struct job *job)
+{
+    const size_t n_tokens = job->n_tokens;
+    size_t failed = n_tokens;
+#ifdef _OPENMP
+    const int parallel = n_tokens > PARALLEL_WORK / job->n_experts;
+/* clang-format off */
+#pragma omp parallel for reduction(min : failed) schedule(static) \
+        num_threads(ctx->n_threads) if (parallel)
+/* clang-format on */
+#endif
+    for (size_t token = 0; token < n_tokens; token++) {
+        if (token < failed && route_token(NULL, job, token) != W4MOE_OK) {
+            failed = token;
+        }
+    }
+    return failed < n_tokens ? route_token(w4_ctx_err(ctx), job, failed)
+                             : W4MOE_OK;
+}
+
+static w4moe_status
+check_router(struct w4_err *err, struct job *job, const w4moe_router *callers)
+{
+    w4moe_router router;
+    size_t oldest =
+            offsetof(w4moe_router, topk_group) + sizeof(router.topk_group);
+    w4moe_status status = w4_struct_in(
+            err, &router, sizeof(router), oldest, callers, "router");
+    if (status != W4MOE_OK) {
+        return status;
+    }
+    const char *name = w4moe_router_name(router.kind);
+    if (name == NULL) {
+        return w4_fail(err, W4MOE_UNSUPPORTED, "router kind %d is not known",
+                (int)router.kind);
+    }
+    if (router.kind != W4MOE_ROUTER_SOFTMAX_TOPK) {
+        return w4_fail(err, W4MOE_UNSUPPORTED,
+                "router kind \"%s\" is not implemented", name);
+    }
+    if (router.n_group > 1) {
+        return w4_fail(err, W4MOE_UNSUPPORTED,
+                "router kind \"%s\" with %u groups is not implemented", name,
+                (unsigned)router.n_group);
+    }
+    if (!isfinite(router.scale)) {
+        return w4_fail(err, W4MOE_INVALID, "router: scale is %g",
+                (double)router.scale);
+    }
+    job->renormalize = router.renormalize;
+    job->scale = router.scale != 0.0f ? router.scale : 1.0f;
+    return W4MOE_OK;
+}
+
+static w4moe_status
+check_sizes(struct w4_err *err, struct job *job)
+{
+    if (job->n_experts == 0 || job->n_experts > INT32_MAX) {
+        return w4_fail(err, W4MOE_INVALID,
+                "n_experts is %zu, outside [1, 2^31 - 1]", job->n_experts);
+    }
+    if (job->top_k == 0 || job->top_k > job->n_experts) {
+        return w4_fail(err, W4MOE_INVALID, "top_k is %zu, outside [1, %zu]",
+                job->top_k, job->n_experts);
+    }
+    if (job->stride == 0) {
+        job->stride = job->n_experts;
+    }
+    if (job->stride < job->n_experts) {
+        return w4_fail(err, W4MOE_INVALID,
+                "stride is %zu, less than the %zu experts of a row",
+                job->stride, job->n_experts);
+    }
+    /* With 4 bytes, the most, for each element; ids and weights are smaller. */
+    uint64_t n_before = job->n_tokens != 0 ? job->n_tokens - 1 : 0;
+    uint64_t n;
+    if (!w4_mul(&n, n_before, job->stride) || !w4_add(&n, n, job->n_experts) ||
+            n > PTRDIFF_MAX / sizeof(float)) {
+        return w4_fail(err, W4MOE_INVALID,
+                "%zu tokens with a stride of %zu are beyond the address space",
+                job->n_tokens, job->stride);
+    }
+    return W4MOE_OK;
+}
+
+/* Arrays without elements may be NULL, as an empty batch often has them. */
+static w4moe_status
+check_arrays(struct w4_err *err, const struct job *job)
+{
+    const char *missing = NULL;
+    if (job->ids == NULL) {
+        missing = "ids";
+    } else if (job->weights == NULL) {
+        missing = "weights";
+    } else if (job->logits == NULL) {
+        missing = "logits";
+    }
+    if (missing != NULL && job->n_tokens != 0) {
+        return w4_fail(err, W4MOE_INVALID, "%s is NULL", missing);
+    }
+    if (job->dtype != W4MOE_F32 && job->dtype != W4MOE_F16 &&
+            job->dtype != W4MOE_BF16) {
+        return w4_fail(err, W4MOE_UNSUPPORTED,
+                "logits of type %s (%d) are not supported, only F32, F16 and "
+                "BF16",
+                w4moe_dtype_name(job->dtype), (int)job->dtype);
+    }
+    return W4MOE_OK;
+}
+
+w4moe_status
+w4moe_route(const w4moe_ctx *ctx, int32_t *ids, float *weights,
+        const void *logits, w4moe_dtype dtype, size_t stride, size_t n_tokens,
+        size_t n_experts, size_t top_k, const w4moe_router *router)
+{
+    if (ctx == NULL) {
+        return W4MOE_INVALID;
+    }
+    struct w4_err *err = w4_ctx_err(ctx);
+    struct job job = {
+            .ids = ids,
+            .weights = weights,
+            .logits = logits,
+            .dtype = dtype,
+            .stride = stride,
+            .n_tokens = n_tokens,
+            .n_experts = n_experts,
+            .top_k = top_k,
+    };
+    w4moe_status status = check_router(err, &job, router);
+    if (status == W4MOE_OK) {
+        status = check_sizes(err, &job);
+    }
+    if (status == W4MOE_OK) {
+        status = check_arrays(err, &job);
+    }
+    return status == W4MOE_OK ? route_all(ctx, &job) : status;
+}

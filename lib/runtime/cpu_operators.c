@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: MIT
+ * Copyright (C) 2026 The w4moe authors */
+/* The operators on the CPU. */
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/half.h"
+#include "runtime/cpu_backend.h"
+
+/* Checks what the blocks hold; sets the expert of each slot, if asked for. */
+static w4moe_status
+check_blocks(
+        struct w4_err *err, const w4moe_gemm_args *args, int32_t *slot_experts)
+{
+    size_t n_slots = args->n_rows * args->top_k;
+    int32_t n_padded = *args->n_padded;
+    if (n_padded < 0 || (size_t)n_padded > args->capacity ||
+            (size_t)n_padded % args->block_size != 0) {
+        return w4_fail(err, W4MOE_INVALID,
+                "gemm: n_padded %" PRId32 " (a multiple of the block size %zu, "
+                "at most the capacity %zu)",
+                n_padded, args->block_size, args->capacity);
+    }
+    for (size_t i = 0; slot_experts != NULL && i < n_slots; i++) {
+        slot_experts[i] = -1;
+    }
+    for (size_t r = 0; r < (size_t)n_padded; r++) {
+        int32_t expert = args->expert_ids[r / args->block_size];
+        int32_t slot = args->sorted_slots[r];
+        if (expert < -1 || expert >= (int32_t)args->b->n_experts || slot < 0) {
+            return w4_fail(err, W4MOE_INVALID,
+                    "gemm: expert %" PRId32 " of %zu, slot %" PRId32
+                    " at row %zu",
+                    expert, args->b->n_experts, slot, r);
+        }
+        if (slot_experts != NULL && (size_t)slot < n_slots) {
+            slot_experts[slot] = expert;
+        }
+    }
+    return W4MOE_OK;
+}
+
+/* Rows of slots in no block are zero. */
+static void
+clear_rows(const w4moe_gemm_args *args)
+{
+    size_t n_slots = args->n_rows * args->top_k;
+    size_t element = w4moe_dtype_size(args->dtype);
+    for (size_t slot = 0; slot < n_slots; slot++) {
+        memset((char *)args->c + slot * args->c_stride * element, 0,
+                args->b->n_out * element);
+    }
+}
+
+w4moe_status
+w4_cpu_gemm(const w4moe_ctx *ctx, const w4moe_gemm_args *args)
+{
+    struct w4_err *err = w4_ctx_err(ctx);
+    size_t n_slots = args->n_rows * args->top_k;
+    int reduced = args->output_topk != 0;
+    float *partial = args->workspace;
+    int32_t *slot_experts =
+            reduced ? (int32_t *)(void *)(partial + n_slots * args->b->n_out)
+                    : NULL;
+    if (args->stream != NULL) {
+        return w4_fail(err, W4MOE_INVALID, "gemm: backend cpu has no streams");
+    }
+    w4moe_status status = w4_matrix_check_data(err, args->b, "gemm: b");
+    if (status == W4MOE_OK) {
+        status = check_blocks(err, args, slot_experts);
+    }
+    if (status != W4MOE_OK) {
+        return status;
+    }
+    struct w4_block_gemm gemm = {
+            .kernels = w4_cpu_kernels(ctx),
+            .n_threads = ctx->n_threads,
+            .matrix = args->b,
+            .blocks =
+                    {
+                            .sorted_slots = args->sorted_slots,
+                            .expert_ids = args->expert_ids,
+                            .n_padded = (size_t)*args->n_padded,
+                            .block_size = args->block_size,
+                            .n_slots = n_slots,
+                    },
+            .a = args->a,
+            .a_stride = args->a_stride,
+            .top_k = args->top_k,
+            .dtype = args->dtype,
+            .slot_weights = args->topk_weights,
+            .out = reduced ? partial : args->c,
+            .out_stride = reduced ? args->b->n_out : args->c_stride,
+            .out_dtype = reduced ? W4MOE_F32 : args->dtype,
+    };
+    if (!reduced) {
+        clear_rows(args);
+    }
+    w4_block_gemm(&gemm);
+    if (reduced) {
+        struct w4_reduce reduce = {
+                .n_threads = ctx->n_threads,
+                .out = args->c,
+                .out_stride = args->c_stride,
+                .dtype = args->dtype,
+                .partial = partial,
+                .slot_experts = slot_experts,
+                .n_experts = args->b->n_experts,
+                .n_tokens = n_slots / args->output_topk,
+                .k = args->output_topk,
+                .n_columns = args->b->n_out,
+        };
+        w4_reduce(&reduce);
+    }
+    return W4MOE_OK;
+}
+
+/* Elements of a row that are activated together. */
+enum { RUN = 256 };
+
+w4moe_status
+w4_cpu_activate(const w4moe_ctx *ctx, void *out, size_t out_stride,
+        const void *in, size_t in_stride, w4moe_dtype dtype, size_t n_rows,
+        size_t n_out, const w4moe_activation *activation)
+{
+    size_t element = w4moe_dtype_size(dtype);
+    int gated = w4moe_activation_gated(activation->kind);
+    w4_act_fn *act = w4_cpu_kernels(ctx)->act;
+#pragma omp parallel for schedule(static) num_threads(ctx->n_threads)
+    for (size_t r = 0; r < n_rows; r++) {
+        const char *row = (const char *)in + r * in_stride * element;
+        char *out_row = (char *)out + r * out_stride * element;
+        for (size_t first = 0; first < n_out; first += RUN) {
+            size_t n = n_out - first < RUN ? n_out - first : RUN;
+            float gate[RUN];
+            float up[RUN];
+            for (size_t i = 0; i < n; i++) {
+                gate[i] = w4_load_float(row, dtype, first + i);
+                if (gated) {
+                    up[i] = w4_load_float(row, dtype, n_out + first + i);
+                }
+            }
+            act(out_row + first * element, dtype, gate, gated ? up : NULL, n,
+                    activation);
+        }
+    }
+    return W4MOE_OK;
+}

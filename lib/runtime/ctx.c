@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: MIT
+ * Copyright (C) 2026 The w4moe authors */
+/* The context: options, choice of the backend, description. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#ifdef _OPENMP
+#include <omp.h>
+#endif
+
+#include "base/abi.h"
+#include "runtime/backend.h"
+
+enum { THREADS_MAX = 4096, DESCRIPTION_SIZE = 1024 };
+
+/* Backends of this build, best first: "auto" takes the first that opens. */
+static const struct w4_backend_ops *const backends[] = {&w4_cpu_backend};
+
+enum { N_BACKENDS = sizeof(backends) / sizeof(backends[0]) };
+
+static int
+default_threads(void)
+{
+#ifdef _OPENMP
+    int n = omp_get_max_threads();
+    return n < 1 ? 1 : n > THREADS_MAX ? THREADS_MAX : n;
+#else
+    return 1;
+#endif
+}
+
+/* Opens the backend that the options name, or the first that can be had. */
+static w4moe_status
+open_backend(w4moe_ctx *ctx, struct w4_backend *backend,
+        const w4moe_ctx_options *options)
+{
+    struct w4_err *err = &ctx->state->err;
+    const char *name = options->backend != NULL ? options->backend : "auto";
+    int any = strcmp(name, "auto") == 0;
+    w4moe_status status = W4MOE_UNSUPPORTED;
+    int tried = 0;
+    for (int i = 0; i < N_BACKENDS && status != W4MOE_OK; i++) {
+        if (any || strcmp(name, backends[i]->name) == 0) {
+            tried = 1;
+            backend->ops = backends[i];
+            status = backends[i]->open(ctx, &backend->state, options);
+        }
+    }
+    if (!tried) {
+        return w4_fail(err, W4MOE_UNSUPPORTED,
+                "backend \"%.32s\" is not in this build; in this build: cpu",
+                name);
+    }
+    return status;
+}
+
+/* Fills ctx->description. */
+static void
+describe(const w4moe_ctx *ctx)
+{
+    char *text = ctx->description;
+    int n = snprintf(text, DESCRIPTION_SIZE, "w4moe %s\n", w4moe_version());
+    n += ctx->backend->ops->describe(
+            ctx, text + n, DESCRIPTION_SIZE - (size_t)n);
+    snprintf(text + n, DESCRIPTION_SIZE - (size_t)n,
+            "backend hip: not in this build\n");
+}
+
+w4moe_status
+w4moe_ctx_create(w4moe_ctx **ctx_p, const w4moe_ctx_options *options)
+{
+    static const w4moe_ctx_options defaults = {.struct_size = sizeof(defaults)};
+    w4moe_ctx_options own;
+    w4moe_status status = w4_struct_in(NULL, &own, sizeof(own), sizeof(own),
+            options != NULL ? options : &defaults, "w4moe_ctx_options");
+    if (status != W4MOE_OK || ctx_p == NULL) {
+        return status != W4MOE_OK ? status : W4MOE_INVALID;
+    }
+    w4moe_ctx *ctx = calloc(1, sizeof(*ctx));
+    struct w4_ctx_state *state = calloc(1, sizeof(*state));
+    struct w4_backend *backend = calloc(1, sizeof(*backend));
+    char *description = calloc(1, DESCRIPTION_SIZE);
+    if (ctx == NULL || state == NULL || backend == NULL ||
+            description == NULL) {
+        status = W4MOE_NOMEM;
+        goto err_free;
+    }
+    w4_err_init(&state->err, own.log, own.log_user);
+    state->mem.limit = own.memory_limit;
+    ctx->state = state;
+    ctx->description = description;
+    if (own.n_threads > THREADS_MAX) {
+        status = w4_fail(&state->err, W4MOE_INVALID, "%u threads (at most %d)",
+                own.n_threads, THREADS_MAX);
+        goto err_fini;
+    }
+    ctx->n_threads =
+            own.n_threads != 0 ? (int)own.n_threads : default_threads();
+    status = open_backend(ctx, backend, &own);
+    if (status != W4MOE_OK) {
+        goto err_fini;
+    }
+    ctx->backend = backend;
+    describe(ctx);
+    *ctx_p = ctx;
+    return W4MOE_OK;
+
+err_fini:
+    w4_err_fini(&state->err);
+err_free:
+    free(description);
+    free(backend);
+    free(state);
+    free(ctx);
+    return status;
+}
+
+void
+w4moe_ctx_destroy(w4moe_ctx *ctx)
+{
+    if (ctx == NULL) {
+        return;
+    }
+    ctx->backend->ops->close(ctx->backend->state);
+    w4_err_fini(&ctx->state->err);
+    free(ctx->backend);
+    free(ctx->description);
+    free(ctx->state);
+    free(ctx);
+}
+
+const char *
+w4moe_ctx_error(const w4moe_ctx *ctx)
+{
+    return ctx != NULL ? w4_err_text(&ctx->state->err) : "";
+}
+
+const char *
+w4moe_ctx_describe(const w4moe_ctx *ctx)
+{
+    return ctx != NULL ? ctx->description : "";
+}

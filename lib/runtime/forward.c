@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: MIT
+ * Copyright (C) 2026 The w4moe authors */
+/* The forward call: what can be checked before the backend takes over. */
+#include "base/abi.h"
+#include "base/size.h"
+#include "runtime/backend.h"
+
+static int
+is_half(w4moe_dtype dtype)
+{
+    return dtype == W4MOE_BF16 || dtype == W4MOE_F16;
+}
+
+static w4moe_status
+check_pointers(struct w4_err *err, const w4moe_forward_args *args)
+{
+    const char *missing = args->out == NULL ? "out"
+                          : args->x == NULL ? "x"
+                                            : NULL;
+    if (missing != NULL) {
+        return w4_fail(err, W4MOE_INVALID, "forward: %s is NULL", missing);
+    }
+    if ((args->ids == NULL) != (args->weights == NULL)) {
+        return w4_fail(err, W4MOE_INVALID,
+                "forward: of ids and weights only %s is given",
+                args->ids != NULL ? "ids" : "weights");
+    }
+    if (args->ids == NULL && args->router_logits == NULL) {
+        return w4_fail(err, W4MOE_INVALID,
+                "forward: neither ids and weights nor router_logits are given");
+    }
+    return W4MOE_OK;
+}
+
+static w4moe_status
+check_sizes(struct w4_err *err, const w4moe_layer *layer,
+        const w4moe_workspace *ws, const w4moe_forward_args *args)
+{
+    size_t hidden = w4_layer_hidden(layer);
+    size_t experts = w4_layer_experts(layer);
+    size_t intermediate = w4_layer_intermediate(layer);
+    if (args->top_k == 0 || args->top_k > ws->top_k ||
+            args->n_tokens > ws->max_tokens) {
+        return w4_fail(err, W4MOE_INVALID,
+                "forward: %zu tokens of %zu experts each; the workspace is for "
+                "%zu of %zu",
+                args->n_tokens, args->top_k, ws->max_tokens, ws->top_k);
+    }
+    if (hidden > ws->hidden_size || intermediate > ws->intermediate_size ||
+            experts > ws->n_experts || ws->ctx != layer->ctx) {
+        return w4_fail(err, W4MOE_INVALID,
+                "forward: the workspace was made for %zu experts of hidden "
+                "size %zu and intermediate size %zu; the layer has %zu, %zu, "
+                "%zu%s",
+                ws->n_experts, ws->hidden_size, ws->intermediate_size, experts,
+                hidden, intermediate,
+                ws->ctx != layer->ctx ? " and is of another context" : "");
+    }
+    if (args->x_stride < hidden || args->out_stride < hidden ||
+            args->x_stride > PTRDIFF_MAX / 4 / args->n_tokens ||
+            args->out_stride > PTRDIFF_MAX / 4 / args->n_tokens) {
+        return w4_fail(err, W4MOE_INVALID,
+                "forward: x_stride %zu, out_stride %zu for rows of %zu",
+                args->x_stride, args->out_stride, hidden);
+    }
+    if (args->n_experts_global > INT32_MAX ||
+            (args->expert_map == NULL && args->n_experts_global != experts)) {
+        return w4_fail(err, W4MOE_INVALID,
+                "forward: %zu experts globally, %zu in the layer, %s",
+                args->n_experts_global, experts,
+                args->expert_map == NULL ? "no expert_map"
+                                         : "with an expert_map");
+    }
+    return W4MOE_OK;
+}
+
+static w4moe_status
+check_types(struct w4_err *err, const w4moe_forward_args *args)
+{
+    unsigned known = W4MOE_ROUTER_WEIGHT_ON_INPUT | W4MOE_HOST_IO |
+                     W4MOE_BATCH_INVARIANT | W4MOE_ACCUMULATE;
+    if (!is_half(args->dtype)) {
+        return w4_fail(err, W4MOE_UNSUPPORTED,
+                "forward: activations of type %s (BF16 or F16)",
+                w4moe_dtype_name(args->dtype));
+    }
+    if ((args->flags & ~known) != 0) {
+        return w4_fail(err, W4MOE_UNSUPPORTED, "forward: unknown flags %#x",
+                args->flags & ~known);
+    }
+    return W4MOE_OK;
+}
+
+w4moe_status
+w4moe_forward(const w4moe_layer *layer, w4moe_workspace *ws,
+        const w4moe_forward_args *args)
+{
+    if (layer == NULL) {
+        return W4MOE_INVALID;
+    }
+    struct w4_err *err = w4_ctx_err(layer->ctx);
+    w4moe_forward_args own;
+    w4moe_status status = w4_struct_in(
+            err, &own, sizeof(own), sizeof(own), args, "w4moe_forward_args");
+    if (status != W4MOE_OK) {
+        return status;
+    }
+    if (own.n_tokens == 0) {
+        return W4MOE_OK;
+    }
+    if (ws == NULL) {
+        return w4_fail(err, W4MOE_INVALID, "forward: the workspace is NULL");
+    }
+    size_t hidden = w4_layer_hidden(layer);
+    own.x_stride = own.x_stride != 0 ? own.x_stride : hidden;
+    own.out_stride = own.out_stride != 0 ? own.out_stride : hidden;
+    if (own.n_experts_global == 0) {
+        own.n_experts_global = w4_layer_experts(layer);
+    }
+    status = check_pointers(err, &own);
+    if (status == W4MOE_OK) {
+        status = check_types(err, &own);
+    }
+    if (status == W4MOE_OK) {
+        status = check_sizes(err, layer, ws, &own);
+    }
+    if (status != W4MOE_OK) {
+        return status;
+    }
+    return layer->ctx->backend->ops->forward(layer, ws, &own);
+}

@@ -1,0 +1,125 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# Copyright (C) 2026 The w4moe authors
+#
+# The dependency law of the modules, checked on the include graph:
+#
+#     base <- io <- format <- kernel <- runtime,   base <- route <- runtime
+#
+# A module includes its own headers and those of the modules before it. Of the
+# public headers it includes those that declare its own work or that of modules
+# before it; <w4moe/format.h> has types that all but io share. tools/ sees the
+# public headers, io and base; the public headers see nothing of lib/. System
+# headers are free.
+set -eu
+
+srcdir=${srcdir:-.}
+LC_ALL=C
+export LC_ALL
+cd "$srcdir"
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+for folder in lib include tools; do
+    [ ! -d "$folder" ] || find "$folder" -type f \
+        \( -name '*.[ch]' -o -name '*.cc' -o -name '*.h.in' \)
+done | sort > "$work/files"
+if ! grep -q '^lib/' "$work/files"; then
+    echo "no sources found under $srcdir/lib"
+    exit 1
+fi
+
+# "file:line:include" of every include; the file names have no colon.
+while read -r file; do
+    awk -v file="$file" '/^[ \t]*#[ \t]*include/ {
+        sub(/^[ \t]*#[ \t]*include[ \t]*/, "")
+        sub(/[ \t]*(\/[*\/].*)?$/, "")
+        print file ":" FNR ":" $0
+    }' "$file"
+done < "$work/files" > "$work/includes"
+
+# The module of a path under lib/, or nothing.
+module_of() {
+    case $1 in
+    base/* | io/* | format/* | route/* | kernel/* | runtime/*)
+        echo "${1%%/*}" ;;
+    esac
+}
+
+# may USER USED: whether one module may include headers of another.
+may() {
+    case $1:$2 in
+    base:base) ;;
+    io:base | io:io) ;;
+    format:base | format:io | format:format) ;;
+    route:base | route:route) ;;
+    kernel:base | kernel:io | kernel:format | kernel:kernel) ;;
+    runtime:*) ;;
+    tools:base | tools:io) ;;
+    *) return 1 ;;
+    esac
+}
+
+# may_public USER HEADER: the same for the public headers.
+may_public() {
+    case $1:$2 in
+    include:* | tools:* | runtime:*) ;;
+    *:w4moe/base.h | *:w4moe/version.h) ;;
+    io:*) return 1 ;;
+    *:w4moe/format.h) ;;
+    route:w4moe/route.h | kernel:w4moe/kernel.h) ;;
+    *) return 1 ;;
+    esac
+}
+
+# judge FILE INCLUDE: prints what is wrong with it.
+judge() {
+    case $1 in
+    lib/*) user=$(module_of "${1#lib/}") ;;
+    *) user=${1%%/*} ;;
+    esac
+    name=${2#?}
+    name=${name%?}
+    used=$(module_of "$name")
+    case $2 in
+    \"*\" | \<*\>) ;;
+    *)
+        echo "neither \"file\" nor <file>; it cannot be judged"
+        return ;;
+    esac
+    if [ -z "$user" ]; then
+        echo "the file is in no module"
+    elif [ -n "$used" ]; then
+        if [ "$user" = include ]; then
+            echo "a public header includes a header of lib/"
+        elif ! may "$user" "$used"; then
+            echo "$user may not include headers of $used"
+        elif [ ! -e "lib/$name" ]; then
+            echo "there is no lib/$name"
+        fi
+    else
+        case $2 in
+        \<w4moe.h\> | \<w4moe/*\>)
+            may_public "$user" "$name" ||
+                echo "$user may not include $2" ;;
+        \<*..*\> | \"*..*\")
+            echo "a path with \"..\"" ;;
+        \<*\> | \"config.h\") ;;
+        *)
+            if [ "$user" = include ]; then
+                echo "a public header includes \"$name\""
+            elif [ ! -e "${1%/*}/$name" ]; then
+                echo "not a header of a module, nor of the same folder"
+            fi ;;
+        esac
+    fi
+}
+
+while IFS=: read -r file line include; do
+    judge "$file" "$include" | sed "s|^|$file:$line: $include: |"
+done < "$work/includes" > "$work/wrong"
+if [ -s "$work/wrong" ]; then
+    cat "$work/wrong"
+    exit 1
+fi

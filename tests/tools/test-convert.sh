@@ -1,0 +1,267 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# Copyright (C) 2026 The w4moe authors
+#
+# moe-convert on the golden checkpoints: both orders, dry runs, layers, what
+# --info and --check say, and every kind of bad input: it ends with the
+# documented status, names the culprit and leaves nothing behind.
+set -eu
+# shellcheck source=tests/tools/tool-lib.sh
+. "${srcdir:-.}/tests/tools/tool-lib.sh"
+need_checkpoints
+
+out=$tmp/out
+new_out()
+{
+    rm -rf "$out"
+    mkdir "$out"
+}
+
+# said TEXT: a line of the report.
+said()
+{
+    grep -q -e "$1" "$tmp/stdout" || {
+        cat "$tmp/stdout" >&2
+        fail "the report does not say '$1'"
+    }
+}
+
+good=$tmp/good
+mkdir "$good"
+for name in $(checkpoints); do
+    for order in tile rdna3; do
+        new_out
+        must "$convert" --dry-run --order=$order "$data/$name"
+        said '^written *nothing'
+        planned=$(sed -n 's/^bytes  *//p' "$tmp/stdout")
+        must "$convert" --dry-run "$data/$name" "$out/x.safetensors"
+        no_leftovers dry run of "$name"
+
+        file=$good/$name-$order.safetensors
+        must "$convert" --order=$order "$data/$name" "$file"
+        [ ! -s "$tmp/stderr" ] || fail "$name: something on stderr"
+        said '^scheme  *compressed-tensors'
+        said "^order  *$order"
+        said '^verified  *[1-9][0-9]* experts: exact$'
+        written=$(sed -n 's/^bytes  *//p' "$tmp/stdout")
+        [ "$planned" = "$written" ] ||
+            fail "$name: planned '$planned', written '$written'"
+
+        must "$convert" --info "$file"
+        said "order $order"
+        said '^scheme  *compressed-tensors'
+        must "$convert" --check "$file"
+        said '^hashes  *all match'
+    done
+
+    # The number of threads makes no difference to the file, nor does going
+    # without verification.
+    for jobs in 1 2 7; do
+        must "$convert" --jobs=$jobs --no-verify "$data/$name" \
+            "$tmp/jobs.safetensors"
+        said '^verified  *no'
+        cmp "$tmp/jobs.safetensors" "$good/$name-tile.safetensors" ||
+            fail "$name: --jobs=$jobs makes another file"
+        rm "$tmp/jobs.safetensors"
+    done
+done
+
+# What the tools say about known checkpoints.
+must "$convert" --info "$good/ct-sym-g32-bf16-tile.safetensors"
+said '^layers  *2: 0 1$'
+said '^experts  *8, 2 per token$'
+said '^shapes  *hidden 256, intermediate 128$'
+said '^groups  *w13 32, w2 32$'
+said '^scales  *BF16$'
+said '^zero points  *no$'
+said '^router  *softmax_topk, renormalized'
+must "$convert" --info "$good/ct-asym-g64-fp16-tile.safetensors"
+said '^model  *mixtral$'
+said '^scales  *F16$'
+said '^zero points  *yes$'
+must "$convert" --info "$good/ct-actorder-g64-bf16-tile.safetensors"
+said '^act-order  *yes$'
+must "$convert" --info "$good/ct-channel-bf16-single-tile.safetensors"
+said '^groups  *w13 128, w2 96$'
+
+# A folder as output, made on the way; one safetensors file as input; layers.
+must "$convert" "$data/ct-sym-g32-bf16" "$tmp/folder"
+cmp "$tmp/folder/model.safetensors" \
+    "$good/ct-sym-g32-bf16-tile.safetensors" || fail "folder output differs"
+must "$convert" --check "$tmp/folder"
+must "$convert" "$data/ct-channel-bf16-single/model.safetensors" \
+    "$tmp/single.safetensors"
+cmp "$tmp/single.safetensors" \
+    "$good/ct-channel-bf16-single-tile.safetensors" ||
+    fail "single file input differs"
+must "$convert" --layers=1 --json "$data/ct-sym-g32-bf16" \
+    "$tmp/layer1.safetensors"
+said '"layers": 1'
+said '"experts_verified": 8'
+must "$convert" --info "$tmp/layer1.safetensors"
+said '^layers  *1: 1$'
+must "$convert" --info --json "$tmp/layer1.safetensors"
+said '"experts": 8'
+said '"hidden_size": 256'
+must "$convert" --check --json "$tmp/layer1.safetensors"
+said '"hashes_match": true'
+
+# Quiet is quiet; a bar is drawn only where it is asked for.
+must "$convert" --quiet --force "$data/ct-sym-g32-bf16" "$tmp/folder"
+[ ! -s "$tmp/stdout" ] || fail "--quiet is not"
+[ ! -s "$tmp/stderr" ] || fail "--quiet is not"
+must "$convert" --check --quiet "$tmp/folder"
+[ ! -s "$tmp/stdout" ] || fail "--check --quiet is not"
+must "$convert" --progress=always --force "$data/ct-sym-g32-bf16" \
+    "$tmp/folder"
+must "$convert" --progress=never --force "$data/ct-sym-g32-bf16" \
+    "$tmp/folder"
+[ ! -s "$tmp/stderr" ] || fail "--progress=never shows something"
+
+# An existing output stays as it was unless --force is given.
+new_out
+echo precious >"$tmp/old.safetensors"
+refuse 1 "$tmp/old.safetensors" \
+    "$convert" "$data/ct-sym-g32-bf16" "$tmp/old.safetensors"
+[ "$(cat "$tmp/old.safetensors")" = precious ] || fail "output overwritten"
+refuse 1 "nowhere" \
+    "$convert" --force "$tmp/nowhere" "$tmp/old.safetensors"
+[ "$(cat "$tmp/old.safetensors")" = precious ] || fail "output overwritten"
+must "$convert" --force "$data/ct-sym-g32-bf16" "$tmp/old.safetensors"
+cmp "$tmp/old.safetensors" "$good/ct-sym-g32-bf16-tile.safetensors" ||
+    fail "--force makes another file"
+
+# ------------------------------------------------------------- bad sources
+x=$out/x.safetensors
+bad=$tmp/bad
+mkdir "$bad"
+shard=model-00001-of-00002.safetensors
+
+refuse 1 "$tmp/nowhere" "$convert" "$tmp/nowhere" "$x"
+refuse 1 "$bad" "$convert" "$bad" "$x"
+refuse 1 "7" "$convert" --layers=7 "$data/ct-sym-g32-bf16" "$x"
+refuse 1 "2" "$convert" --layers=0-2 "$data/ct-sym-g32-bf16" "$x"
+
+for cut in 0 7 8 100 100000 "$(($(size "$data/ct-sym-g32-bf16/$shard") - 1))"
+do
+    copy_checkpoint ct-sym-g32-bf16 "$bad"
+    head -c "$cut" "$data/ct-sym-g32-bf16/$shard" >"$bad/$shard"
+    refuse 1 "$shard" "$convert" "$bad" "$x"
+    refuse 1 "$shard" "$convert" --dry-run "$bad" "$x"
+done
+
+copy_checkpoint ct-sym-g32-bf16 "$bad"
+printf '{{{{' | dd of="$bad/$shard" bs=1 seek=40 conv=notrunc 2>/dev/null
+refuse 1 "$shard" "$convert" "$bad" "$x"
+
+copy_checkpoint ct-sym-g32-bf16 "$bad"
+printf '\377\377\377\377\377\377\377\177' |
+    dd of="$bad/$shard" bs=1 conv=notrunc 2>/dev/null
+refuse 1 "$shard" "$convert" "$bad" "$x"
+
+copy_checkpoint ct-sym-g32-bf16 "$bad"
+rm "$bad/$shard"
+refuse 1 "$shard" "$convert" "$bad" "$x"
+
+# A tensor that the index names but no shard has; and one that is nowhere.
+lost=mlp.experts.1.up_proj.weight_scale
+other=mlp.another.1.up_proj.weight_scale
+copy_checkpoint ct-sym-g32-bf16 "$bad"
+LC_ALL=C sed "s/layers.0.$lost/layers.0.$other/" "$bad/$shard" >"$tmp/shard"
+mv "$tmp/shard" "$bad/$shard"
+refuse 1 "1.up_proj.weight_scale" "$convert" "$bad" "$x"
+copy_checkpoint ct-channel-bf16-single "$bad"
+LC_ALL=C sed "s/layers.0.$lost/layers.0.$other/" \
+    "$bad/model.safetensors" >"$tmp/shard"
+mv "$tmp/shard" "$bad/model.safetensors"
+refuse 1 "weight_scale" "$convert" "$bad" "$x"
+refuse 1 "weight_scale" "$convert" --dry-run "$bad"
+
+copy_checkpoint ct-sym-g32-bf16 "$bad"
+rm "$bad/config.json"
+refuse 1 config.json "$convert" "$bad" "$x"
+for content in '' '{' '[]' '{"model_type": "qwen3_moe"}'; do
+    printf '%s' "$content" >"$bad/config.json"
+    refuse 1 config.json "$convert" "$bad" "$x"
+done
+for field in num_experts num_experts_per_tok hidden_size; do
+    sed "/\"$field\":/d" "$data/ct-sym-g32-bf16/config.json" \
+        >"$bad/config.json"
+    refuse 1 "$field" "$convert" "$bad" "$x"
+done
+# Without this one there is intermediate_size, which is another number here.
+sed '/"moe_intermediate_size":/d' "$data/ct-sym-g32-bf16/config.json" \
+    >"$bad/config.json"
+refuse 1 "weight_packed" "$convert" "$bad" "$x"
+sed 's/"compressed-tensors"/"exl9"/' "$data/ct-sym-g32-bf16/config.json" \
+    >"$bad/config.json"
+refuse 1 exl9 "$convert" "$bad" "$x"
+sed 's/"pack-quantized"/"marlin-24"/' "$data/ct-sym-g32-bf16/config.json" \
+    >"$bad/config.json"
+refuse 1 marlin-24 "$convert" "$bad" "$x"
+sed 's/"num_bits": 4/"num_bits": 8/' "$data/ct-sym-g32-bf16/config.json" \
+    >"$bad/config.json"
+refuse 1 8 "$convert" "$bad" "$x"
+sed 's/"group_size": 32/"group_size": 48/' \
+    "$data/ct-sym-g32-bf16/config.json" >"$bad/config.json"
+refuse 1 weight_scale "$convert" "$bad" "$x"
+
+# ------------------------------------------------------------- bad outputs
+echo text >"$tmp/plain"
+refuse 1 "$tmp/plain" "$convert" "$data/ct-sym-g32-bf16" "$tmp/plain/x.safetensors"
+refuse 1 "$out/a" "$convert" "$data/ct-sym-g32-bf16" "$out/a/b/x.safetensors"
+if [ "$(id -u)" -ne 0 ]; then
+    chmod a-w "$out"
+    refuse 1 "$out" "$convert" "$data/ct-sym-g32-bf16" "$x"
+    chmod u+w "$out"
+fi
+
+# ---------------------------------------------------------- bad containers
+whole=$good/ct-sym-g32-bf16-tile.safetensors
+file=$tmp/damaged.safetensors
+start=$(($(od -An -tu8 -N 8 "$whole" | tr -d ' ') + 8))
+refuse 1 "$tmp/nowhere" "$convert" --check "$tmp/nowhere"
+refuse 1 "$shard" "$convert" --info "$data/ct-sym-g32-bf16/$shard"
+for cut in 0 7 8 "$((start - 1))" "$start" "$(($(size "$whole") - 1))"; do
+    head -c "$cut" "$whole" >"$file"
+    refuse 1 "$file" "$convert" --check "$file"
+    refuse 1 "$file" "$convert" --info "$file"
+done
+cp "$whole" "$file"
+flip "$file" 40
+refuse 1 "$file" "$convert" --info "$file"
+for offset in "$start" "$((start + 12345))"; do
+    cp "$whole" "$file"
+    flip "$file" "$offset"
+    must "$convert" --info "$file"
+    refuse 3 "layers.0." "$convert" --check "$file"
+    refuse 3 "layers.0." "$convert" --check --quiet --json "$file"
+done
+
+# ------------------------------------------------------------ interruption
+# Wherever it hits, either the whole output is there or nothing is.
+for pause in 0 0.002 0.004 0.006 0.008 0.01 0.015 0.02 0.03 0.05; do
+    new_out
+    "$convert" "$data/ct-sym-g32-bf16" "$x" >"$tmp/stdout" 2>"$tmp/stderr" &
+    pid=$!
+    sleep "$pause" 2>/dev/null || :
+    kill -TERM "$pid" 2>/dev/null || :
+    code=0
+    wait "$pid" || code=$?
+    case $code in
+    0)
+        cmp "$x" "$whole" || fail "exit 0 and another output"
+        rm "$x"
+        ;;
+    1)
+        grep -q interrupted "$tmp/stderr" || fail "exit 1, not interrupted"
+        ;;
+    143) # before the tool looks out for signals
+        ;;
+    *)
+        fail "exit $code after SIGTERM"
+        ;;
+    esac
+    no_leftovers SIGTERM after "$pause" s
+done
+echo "passed"

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: MIT
+ * Copyright (C) 2026 The w4moe authors */
+/**
+ * The layer that moe-bench times: from a container, or of random weights.
+ */
+#ifndef W4_TOOLS_BENCH_LAYER_H
+#define W4_TOOLS_BENCH_LAYER_H
+
+#include <w4moe.h>
+
+/** Weights to be made up. */
+struct bench_shape {
+    size_t n_experts;
+    size_t hidden_size;
+    size_t intermediate_size;
+    size_t group_size;
+    w4moe_order order;
+    w4moe_dtype scale_dtype;
+    int zero_points;
+};
+
+struct bench_layer {
+    w4moe_layer *layer;
+    w4moe_layer_info info;
+    /** Group lengths of w13 and w2. */
+    size_t w13_group_size;
+    size_t w2_group_size;
+    w4moe_order order;
+    w4moe_dtype scale_dtype;
+    int zero_points;
+    /** One of these two belongs to the layer. */
+    w4moe_file *file;
+    struct bench_weights *weights;
+};
+
+/** Loads a layer of a container; *layer_no is its number, or negative for the
+ * first, and is set. Out: *top_k of the container. Returns an exit code. */
+extern int bench_layer_load(struct bench_layer *layer, int64_t *layer_no,
+        size_t *top_k, const w4moe_ctx *ctx, const char *path);
+
+/** Makes a layer of random weights, the same in every run, activation silu.
+ * Returns an exit code. */
+extern int bench_layer_make(struct bench_layer *layer, const w4moe_ctx *ctx,
+        const struct bench_shape *shape);
+
+extern void bench_layer_free(struct bench_layer *layer);
+
+#endif

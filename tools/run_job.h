@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT
+ * Copyright (C) 2026 The w4moe authors */
+/**
+ * What moe-run does with its options.
+ */
+#ifndef W4_TOOLS_RUN_JOB_H
+#define W4_TOOLS_RUN_JOB_H
+
+#include <w4moe.h>
+
+struct run_job {
+    const char *file_path;
+    const char *input_path;
+    /** "" for none. */
+    const char *prefix;
+    /** May be NULL. */
+    const char *output_path;
+    const char *expect_path;
+    const char *backend;
+    uint32_t layer;
+    uint32_t n_threads;
+    /** 0: once, without timing. */
+    uint32_t n_repeats;
+    double max_ratio;
+    w4moe_dtype dtype;
+    int weight_on_input;
+};
+
+/** Runs the layer, compares and writes. The output is written only if all else
+ * went well. Returns an exit code. */
+extern int run_job(const struct run_job *job);
+
+#endif

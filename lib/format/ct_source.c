@@ -166,6 +166,39 @@ ct_pack(const w4moe_ctx *ctx, const struct w4_source *source, size_t i,
     return status;
 }
 
+/* Zero point and scale of row n in a group, as the checkpoint has them. */
+static void
+read_group(const struct w4_ct_weight *weight, const struct w4_ct_expected *e,
+        size_t n, size_t group, int *zero, float *scale)
+{
+    size_t n_groups = w4_ceil_div(e->n_in, e->group_size);
+    const struct w4_tensor *zeros = weight->parts[W4_CT_ZERO_POINT];
+    *zero = 8;
+    if (zeros != NULL) {
+        const char *words = zeros->data;
+        uint32_t word = w4_load_le32(words + 4 * (n / 8 * n_groups + group));
+        *zero = (int)(word >> 4 * (n % 8) & 15u);
+    }
+    size_t size = w4moe_dtype_size(e->scale_dtype);
+    const char *scales = weight->parts[W4_CT_SCALE]->data;
+    uint32_t value = 0;
+    memcpy(&value, scales + (n * n_groups + group) * size, size);
+    w4_swap_le(&value, size, 1);
+    *scale = w4_load_float(&value, e->scale_dtype, 0);
+}
+
+/* Whether a weight's columns have groups of their own. */
+static int
+has_order(const struct w4_tensor *g_idx, size_t n_in)
+{
+    for (size_t k = 0; g_idx != NULL && k < n_in; k++) {
+        if (w4_load_le32((const char *)g_idx->data + 4 * k) == UINT32_MAX) {
+            return 0;
+        }
+    }
+    return g_idx != NULL;
+}
+
 /* Straight from the definition: (code - zero) * scale, group by g_idx. */
 static void
 ct_read_row(const struct w4_source *source, size_t i, size_t expert,
@@ -174,30 +207,23 @@ ct_read_row(const struct w4_source *source, size_t i, size_t expert,
     const struct w4_ct_weight *weight =
             w4_ct_weight_of(source, i, expert, projection);
     struct w4_ct_expected e = w4_ct_expected_of(source, projection);
-    size_t n_groups = w4_ceil_div(e.n_in, e.group_size);
-    size_t scale_size = w4moe_dtype_size(e.scale_dtype);
-    const unsigned char *codes = weight->parts[W4_CT_PACKED]->data;
-    const unsigned char *scales = weight->parts[W4_CT_SCALE]->data;
-    const struct w4_tensor *zeros = weight->parts[W4_CT_ZERO_POINT];
     const struct w4_tensor *g_idx = weight->parts[W4_CT_G_IDX];
-    int ordered = g_idx != NULL && (int32_t)w4_load_le32(g_idx->data) != -1;
-    for (size_t k = 0; k < e.n_in; k++) {
-        size_t group = k / e.group_size;
-        if (ordered) {
-            group = w4_load_le32((const char *)g_idx->data + 4 * k);
+    const unsigned char *codes = weight->parts[W4_CT_PACKED]->data;
+    int ordered = has_order(g_idx, e.n_in);
+    size_t step = ordered ? 1 : e.group_size;
+    int zero;
+    float scale;
+    codes += n * (e.n_in / 2);
+    for (size_t first = 0; first < e.n_in; first += step) {
+        size_t group =
+                ordered ? w4_load_le32((const char *)g_idx->data + 4 * first)
+                        : first / e.group_size;
+        size_t end = first + step < e.n_in ? first + step : e.n_in;
+        read_group(weight, &e, n, group, &zero, &scale);
+        for (size_t k = first; k < end; k++) {
+            int code = codes[k / 2] >> 4 * (k % 2) & 15;
+            row[k] = (float)(code - zero) * scale;
         }
-        int code = codes[n * (e.n_in / 2) + k / 2] >> 4 * (k % 2) & 15;
-        int zero = 8;
-        if (zeros != NULL) {
-            const char *words = zeros->data;
-            uint32_t word =
-                    w4_load_le32(words + 4 * (n / 8 * n_groups + group));
-            zero = (int)(word >> 4 * (n % 8) & 15u);
-        }
-        uint32_t scale[1] = {0};
-        memcpy(scale, scales + (n * n_groups + group) * scale_size, scale_size);
-        w4_swap_le(scale, scale_size, 1);
-        row[k] = (float)(code - zero) * w4_load_float(scale, e.scale_dtype, 0);
     }
 }
 

@@ -1,38 +1,34 @@
 /* SPDX-License-Identifier: MIT
  * Copyright (C) 2026 The w4moe authors */
-/* From packed weights back to floats, one weight at a time: the definition of
- * the layout in code. */
+/* From packed weights back to floats: the definition of the layout in code. */
 #include "base/abi.h"
 #include "base/half.h"
 #include "format/matrix.h"
 
-/* One column of a tile, at packed input position p. */
-static float
-weight_at(const w4moe_matrix *m, const struct w4_expert *e,
-        const struct w4_tile *tile, uint32_t c, size_t p)
+/* What each of the 16 codes means in one column and group. */
+static void
+group_values(float values[16], const w4moe_matrix *m, const struct w4_expert *e,
+        const struct w4_tile *tile, uint64_t offset, size_t group)
 {
-    size_t offset = w4_tile_offset(tile, c);
-    size_t group = p / m->group_size;
-    uint32_t word = e->qweight[tile->word + offset +
-                               p / W4_WORD_CODES * tile->word_stride];
-    unsigned code = w4_code_of_word(word, p % W4_WORD_CODES);
-    size_t place = tile->scale + offset + group * tile->scale_stride;
+    uint64_t place = tile->scale + offset + group * tile->scale_stride;
     float scale = w4_load_float(e->scales, m->scale_dtype, place);
-    if (m->code == W4MOE_CODE_E2M1) {
-        return w4_e2m1_values[code] * scale;
-    }
-    if (e->offsets != NULL) {
-        float start = w4_load_float(e->offsets, m->offset_dtype, place);
-        /* In double, so that there is one rounding. */
-        return (float)((double)scale * (double)code + (double)start);
-    }
     unsigned zero = W4_ZERO_SYMMETRIC;
     if (e->qzeros != NULL) {
         uint32_t zeros = e->qzeros[tile->zero + offset / W4_WORD_ZEROS +
                                    group * tile->zero_stride];
         zero = w4_zero_of_word(zeros, offset % W4_WORD_ZEROS);
     }
-    return (float)((int)code - (int)zero) * scale;
+    for (int code = 0; code < 16; code++) {
+        if (m->code == W4MOE_CODE_E2M1) {
+            values[code] = w4_e2m1_values[code] * scale;
+        } else if (e->offsets != NULL) {
+            /* In double, so that there is one rounding. */
+            float start = w4_load_float(e->offsets, m->offset_dtype, place);
+            values[code] = (float)((double)scale * code + (double)start);
+        } else {
+            values[code] = (float)(code - (int)zero) * scale;
+        }
+    }
 }
 
 void
@@ -40,9 +36,18 @@ w4_dequantize_column(float *row, const w4moe_matrix *m,
         const struct w4_expert *e, const struct w4_tile *tile, uint32_t c)
 {
     const int32_t *perm = c < tile->half ? e->perm : e->perm_up;
-    for (size_t p = 0; p < m->n_in; p++) {
-        size_t i = perm != NULL ? (size_t)perm[p] : p;
-        row[i] = weight_at(m, e, tile, c, p);
+    uint64_t offset = w4_tile_offset(tile, c);
+    const uint32_t *word = e->qweight + tile->word + offset;
+    float values[16];
+    for (size_t p = 0; p < m->n_in; p += W4_WORD_CODES) {
+        if (p % m->group_size == 0) {
+            group_values(values, m, e, tile, offset, p / m->group_size);
+        }
+        for (unsigned j = 0; j < W4_WORD_CODES; j++) {
+            size_t i = perm != NULL ? (size_t)perm[p + j] : p + j;
+            row[i] = values[w4_code_of_word(*word, j)];
+        }
+        word += tile->word_stride;
     }
 }
 

@@ -17,9 +17,11 @@ struct verifier {
     struct w4_expert_buffer buffer;
     /** Order of the intermediate features, [I]. */
     int32_t *inner;
-    /** One row from the file and one from the checkpoint. */
+    /** One row from the file, one from the checkpoint, and room for that in
+     * another order. */
     float *got;
     float *expected;
+    float *ordered;
 };
 
 static w4moe_status
@@ -31,7 +33,9 @@ verifier_make(struct w4_err *err, struct verifier *v,
     v->inner = calloc(layer->w2.n_in, sizeof(*v->inner));
     v->got = calloc(n_row, sizeof(*v->got));
     v->expected = calloc(n_row, sizeof(*v->expected));
-    if (v->inner == NULL || v->got == NULL || v->expected == NULL) {
+    v->ordered = calloc(n_row, sizeof(*v->ordered));
+    if (v->inner == NULL || v->got == NULL || v->expected == NULL ||
+            v->ordered == NULL) {
         return w4_fail(
                 err, W4MOE_NOMEM, "no memory for rows of %zu weights", n_row);
     }
@@ -45,6 +49,7 @@ verifier_free(struct verifier *v)
     free(v->inner);
     free(v->got);
     free(v->expected);
+    free(v->ordered);
 }
 
 /* Copies an expert's arrays out of the file. */
@@ -69,6 +74,18 @@ read_arrays(struct w4_transfer *transfer, w4moe_matrix *one,
             w4_ctx_err(transfer->ctx), one, "written matrix");
 }
 
+/* Puts the checkpoint's row of down into the order of the packed features. */
+static void
+reorder(struct verifier *v, size_t n)
+{
+    for (size_t p = 0; p < n; p++) {
+        v->ordered[p] = v->expected[v->inner[p]];
+    }
+    float *row = v->expected;
+    v->expected = v->ordered;
+    v->ordered = row;
+}
+
 /* One packed column against its row of the checkpoint. */
 static w4moe_status
 compare_column(const struct w4_transfer *transfer, struct verifier *v,
@@ -85,18 +102,22 @@ compare_column(const struct w4_transfer *transfer, struct verifier *v,
                                     : (size_t)column;
     source->ops->read_row(
             source, layer->source, expert, projection, row, v->expected);
-    for (size_t p = 0; p < n_in; p++) {
-        size_t i = which == W4MOE_W2 ? (size_t)v->inner[p] : p;
-        if (memcmp(&v->got[p], &v->expected[i], sizeof(float)) != 0) {
-            return w4_fail(w4_ctx_err(transfer->ctx), W4MOE_MISMATCH,
-                    "layer %" PRIu32 ", expert %zu, %s[%zu][%zu]: written "
-                    "%.9g, the checkpoint has %.9g",
-                    source->layers[layer->source].number, expert,
-                    w4_projection_name(projection), row, i, (double)v->got[p],
-                    (double)v->expected[i]);
-        }
+    if (which == W4MOE_W2) {
+        reorder(v, n_in);
     }
-    return W4MOE_OK;
+    if (memcmp(v->got, v->expected, n_in * sizeof(float)) == 0) {
+        return W4MOE_OK;
+    }
+    size_t p = 0;
+    while (memcmp(&v->got[p], &v->expected[p], sizeof(float)) == 0) {
+        p++;
+    }
+    return w4_fail(w4_ctx_err(transfer->ctx), W4MOE_MISMATCH,
+            "layer %" PRIu32 ", expert %zu, %s[%zu], packed position %zu: "
+            "written %.9g, the checkpoint has %.9g",
+            source->layers[layer->source].number, expert,
+            w4_projection_name(projection), row, p, (double)v->got[p],
+            (double)v->expected[p]);
 }
 
 static w4moe_status

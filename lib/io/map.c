@@ -1,9 +1,5 @@
 /* SPDX-License-Identifier: MIT
  * Copyright (C) 2026 The w4moe authors */
-#ifdef HAVE_CONFIG_H
-#include <config.h> /* large files on 32-bit hosts */
-#endif
-
 #include "io/map.h"
 
 #include <errno.h>

@@ -1,9 +1,5 @@
 /* SPDX-License-Identifier: MIT
  * Copyright (C) 2026 The w4moe authors */
-#ifdef HAVE_CONFIG_H
-#include <config.h> /* large files on 32-bit hosts */
-#endif
-
 #include "io/st_writer.h"
 
 #include <errno.h>
@@ -17,7 +13,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "base/size.h"
 #include "io/st_layout.h"
 #include "io/text.h"
 

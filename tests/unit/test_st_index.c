@@ -136,6 +136,8 @@ START_TEST(bad_index)
                     "tensor \"bb\" is not in 's2'"},
             {"{'weight_map':{'a':'s1','c':'s2'}}",
                     "tensor \"b\" of 's1' is missing here"},
+            {"{'weight_map':{'a':'s1'}}",
+                    "tensor \"b\" of 's1' is missing here"},
             {"{'weight_map':{'a':'s1','b':'s2','c':'s2'}}",
                     "tensor \"b\" is in 's1', not in 's2'"},
             {"{'weight_map':{'a':'s2','b':'s2','c':'s1'}}",

@@ -190,6 +190,7 @@ START_TEST(dry_run)
     ST_CHECK_OK(w4_st_writer_size(writer, &n_bytes));
     ST_CHECK_OK(w4_st_writer_size(wet, &n_wet));
     ck_assert_uint_eq(n_bytes, n_wet);
+    ck_assert_uint_eq(st_count(folder, ""), 0);
     ck_assert_int_eq(w4_st_writer_write(writer, 0, 0, "x", 1), W4MOE_INVALID);
     ck_assert_int_eq(w4_st_writer_read(writer, 0, &data), W4MOE_INVALID);
     ck_assert_int_eq(w4_st_writer_commit(writer), W4MOE_INVALID);

@@ -111,6 +111,7 @@ START_TEST(full_disk)
     ST_CHECK_OK(w4_st_writer_set(writer, "k", text));
     free(text);
     ck_assert_int_eq(st_write_part(writer, 0, 0, 1), W4MOE_IO);
+    ck_assert_ptr_nonnull(strstr(w4_err_text(&st_err), "no room for"));
     ck_assert_int_eq(w4_st_writer_commit(writer), W4MOE_IO);
     ck_assert_uint_eq(st_count(folder, ""), 1);
 
@@ -206,6 +207,8 @@ START_TEST(wrong_calls)
     ck_assert_int_eq(
             w4_st_writer_write(writer, 0, UINT64_MAX, "x", 2), W4MOE_INVALID);
     ck_assert_ptr_nonnull(strstr(w4_err_text(&st_err), "entry \"a\": 2 bytes"));
+    ck_assert_int_eq(
+            w4_st_writer_write(writer, 0, 1, "x", UINT64_MAX), W4MOE_INVALID);
     ST_CHECK_OK(w4_st_writer_write(writer, 0, 1, "", 0));
     w4_st_writer_abort(writer);
 }

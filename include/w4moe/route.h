@@ -25,11 +25,13 @@ extern "C" {
  *
  * Out: ids [T][k], weights [T][k].
  * In: logits [T][stride], of which the first n_experts of a row are used, of
- *     type dtype (W4MOE_F32, W4MOE_F16, W4MOE_BF16); router.
+ *     type dtype (W4MOE_F32, W4MOE_F16, W4MOE_BF16); router. The arrays may
+ *     be NULL if n_tokens is 0.
  * Units: stride in elements; 0 means n_experts.
  * Returns: W4MOE_OK; W4MOE_INVALID (NaN or +Inf among the logits, a row
- *     without any finite logit, k of 0 or greater than n_experts);
- *     W4MOE_UNSUPPORTED (router kind, dtype).
+ *     without any finite logit; k of 0 or greater than n_experts; a stride
+ *     below n_experts; a scale that is not finite); W4MOE_UNSUPPORTED (router
+ *     kind, dtype, more than one group with SOFTMAX_TOPK).
  *     After an error ids and weights are undefined.
  * Threads: any; uses the context's.
  */
@@ -66,8 +68,10 @@ extern W4MOE_API w4moe_status w4moe_align_capacity(const w4moe_ctx *ctx,
  *     [first_slot[e], first_slot[e + 1]), padding included.
  * In: ids [n_slots], each in [0, n_experts); expert_map [n_experts], values of
  *     -1 and up, may be NULL.
+ *     The arrays of slots may be NULL if n_slots is 0.
  * Returns: W4MOE_OK; W4MOE_INVALID (an id or map entry out of range, named
- *     with its place; block_size 0). After an error the outputs are undefined.
+ *     with its place; block_size 0; a capacity beyond 2^31 - 1 rows). After an
+ *     error the outputs are undefined.
  * Threads: any. Allocates nothing.
  */
 extern W4MOE_API w4moe_status w4moe_align(const w4moe_ctx *ctx,

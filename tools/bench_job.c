@@ -207,6 +207,10 @@ bench_job(const struct bench_job *job)
                    ? bench_layer_load(&s.layer, &s.layer_no, &s.top_k, ctx,
                              job->file_path)
                    : bench_layer_make(&s.layer, ctx, &job->shape);
+    if (code == TOOL_OK && (s.top_k == 0 || s.top_k > s.layer.info.n_experts)) {
+        code = tool_error("%zu experts per token of %zu", s.top_k,
+                s.layer.info.n_experts);
+    }
     if (code == TOOL_OK) {
         code = limits_measure(&s.limits, n_threads);
     }

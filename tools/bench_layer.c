@@ -4,7 +4,6 @@
 #include "bench_layer.h"
 
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "common.h"
 #include "random.h"
@@ -70,25 +69,6 @@ matrix_free(w4moe_matrix *matrix)
     free(matrix->qweight);
     free(matrix->scales);
     free(matrix->qzeros);
-}
-
-/* Asks for memory only if the machine has it: otherwise the system may give
- * it and end the process when it is used. */
-static int
-check_memory(uint64_t n_bytes)
-{
-#ifdef _SC_PHYS_PAGES
-    long pages = sysconf(_SC_PHYS_PAGES);
-    long page_size = sysconf(_SC_PAGESIZE);
-    if (pages > 0 && page_size > 0 &&
-            n_bytes / (uint64_t)page_size >= (uint64_t)pages) {
-        return tool_error("the weights take %llu bytes; this machine has "
-                          "%llu of memory",
-                (unsigned long long)n_bytes,
-                (unsigned long long)pages * (unsigned long long)page_size);
-    }
-#endif
-    return TOOL_OK;
 }
 
 static int
@@ -185,11 +165,14 @@ bench_layer_make(struct bench_layer *layer, const w4moe_ctx *ctx,
     if (status != W4MOE_OK) {
         return tool_failed(ctx, status);
     }
-    int code = check_memory(sizes[0].qweight + sizes[0].scales +
-                            sizes[1].qweight + sizes[1].scales);
-    if (code == TOOL_OK) {
-        code = matrix_make(&weights->w13, &sizes[0], shape->zero_points, 1);
+    uint64_t n_bytes = sizes[0].qweight + sizes[0].scales + sizes[1].qweight +
+                       sizes[1].scales;
+    if (!tool_has_memory(n_bytes)) {
+        return tool_error("the weights take %llu bytes, more than the memory "
+                          "of this machine",
+                (unsigned long long)n_bytes);
     }
+    int code = matrix_make(&weights->w13, &sizes[0], shape->zero_points, 1);
     if (code == TOOL_OK) {
         code = matrix_make(&weights->w2, &sizes[1], shape->zero_points, 4);
     }

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/size.h"
 
@@ -137,13 +138,27 @@ tool_ctx_create(w4moe_ctx **ctx_p, struct tool_log *log, const char *backend,
     return TOOL_OK;
 }
 
+int
+tool_has_memory(uint64_t n_bytes)
+{
+#ifdef _SC_PHYS_PAGES
+    long pages = sysconf(_SC_PHYS_PAGES);
+    long page_size = sysconf(_SC_PAGESIZE);
+    if (pages > 0 && page_size > 0) {
+        return n_bytes / (uint64_t)page_size < (uint64_t)pages;
+    }
+#endif
+    return n_bytes <= SIZE_MAX;
+}
+
 void *
 tool_alloc(uint64_t count, uint64_t size, const char *what)
 {
     uint64_t n_bytes = 0;
     void *p = NULL;
     if (w4_mul(&n_bytes, count, size) &&
-            w4_round_up(&n_bytes, n_bytes, ALIGNMENT) && n_bytes <= SIZE_MAX) {
+            w4_round_up(&n_bytes, n_bytes, ALIGNMENT) && n_bytes <= SIZE_MAX &&
+            tool_has_memory(n_bytes)) {
         p = aligned_alloc(ALIGNMENT, n_bytes > 0 ? (size_t)n_bytes : ALIGNMENT);
     }
     if (p == NULL) {

@@ -72,6 +72,10 @@ struct tool_log {
 extern int tool_ctx_create(w4moe_ctx **ctx_p, struct tool_log *log,
         const char *backend, unsigned n_threads);
 
+/** Whether this machine has so much memory at all. A larger request may be
+ * granted by the system all the same, and end the process when it is used. */
+extern int tool_has_memory(uint64_t n_bytes);
+
 /** Cleared memory for count elements of size bytes, aligned to 64 bytes; NULL
  * after printing why, naming `what`. Release it with free(). */
 extern void *tool_alloc(uint64_t count, uint64_t size, const char *what);

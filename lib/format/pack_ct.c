@@ -49,7 +49,7 @@ gather_word(const unsigned char *row, const int32_t *order, size_t kw)
     uint32_t word = 0;
     for (unsigned j = 0; j < W4_WORD_CODES; j++) {
         size_t i = (size_t)order[W4_WORD_CODES * kw + j];
-        uint32_t code = row[i / 2] >> 4 * (i % 2) & 15u;
+        uint32_t code = (uint32_t)row[i / 2] >> 4 * (i % 2) & 15u;
         word |= code << w4_code_bit(j);
     }
     return word;

@@ -3,19 +3,17 @@
 /* Opening a checkpoint and choosing its scheme. */
 #include "format/source.h"
 
-#include <stdio.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
 /* Path of the config.json beside or inside path. */
 static char *
-config_path(const char *path)
+config_path(const char *path, int folder)
 {
     static const char name[] = "config.json";
-    struct stat info;
     size_t n = strlen(path);
-    int folder = stat(path, &info) == 0 && S_ISDIR(info.st_mode);
     const char *slash = strrchr(path, '/');
     size_t n_folder = folder ? n : slash != NULL ? (size_t)(slash - path) : 0;
     char *result = malloc(n_folder + sizeof(name) + 2);
@@ -36,8 +34,12 @@ w4moe_status
 w4_source_open(const w4moe_ctx *ctx, struct w4_source *source, const char *path)
 {
     struct w4_err *err = w4_ctx_err(ctx);
+    struct stat info;
     memset(source, 0, sizeof(*source));
-    char *config = config_path(path);
+    if (stat(path, &info) != 0) {
+        return w4_fail(err, W4MOE_IO, "%s: %s", path, strerror(errno));
+    }
+    char *config = config_path(path, S_ISDIR(info.st_mode));
     if (config == NULL) {
         return w4_fail(err, W4MOE_NOMEM, "%s: no memory for its path", path);
     }

@@ -38,7 +38,7 @@ compile() {
     if ! "$@" $warnings -fsyntax-only -I"$srcdir/include" \
             -I"$top_builddir/include" "$file" 2> "$work/errors"; then
         echo "<$header> does not compile alone: $*"
-        cat "$work/errors"
+        head -n 12 "$work/errors"
         failed=1
     fi
 }

@@ -4,9 +4,9 @@
 #
 # The man pages against the public headers: every function has a page, or a
 # stub of one line that leads to one, which names it in NAME and in SYNOPSIS;
-# the prototypes there and the examples compile; the pages are what
-# man/Makefile.inc installs; mandoc has nothing to say. What the text says is
-# for people to check.
+# every field of a struct is in some page; the prototypes and the examples
+# compile; the pages are what man/Makefile.inc installs; mandoc has nothing to
+# say. What the text says is for people to check.
 set -eu
 
 srcdir=${srcdir:-.}
@@ -65,6 +65,15 @@ while read -r name; do
         wrong "$page: SYNOPSIS has no .Fn or .Fo $name"
 done < "$work/functions"
 
+# Fields of public structs are named in some page: the last word before the
+# semicolon of a line that is indented by one level.
+cat "$srcdir"/include/w4moe/*.h |
+    sed -n 's/^    [a-z][a-z_0-9 ]*[ *]\([a-z_0-9]*\)\(\[[0-9]*\]\)*;$/\1/p' |
+    sort -u > "$work/fields"
+while read -r field; do
+    grep -qw -- "$field" "$man"/*.3 || wrong "no page has the field $field"
+done < "$work/fields"
+
 # Pages of section 3 are of functions; stubs have one line and lead to a real
 # page.
 for page in "$man"/*.3; do
@@ -103,6 +112,14 @@ comm -13 "$work/listed" "$work/pages" |
     sed 's|$|: not in man/Makefile.inc|' >> "$work/diff"
 [ ! -s "$work/diff" ] || wrong "$(cat "$work/diff")"
 
+# References between the pages lead somewhere.
+awk '/^\.Xr (w4moe|moe-)/ { print FILENAME, "man/" $2 "." $3 }' "$man"/*.[0-9] |
+    sort -u > "$work/references"
+while read -r page target; do
+    [ -e "$srcdir/$target" ] ||
+        wrong "$page: .Xr to $target, which is not there"
+done < "$work/references"
+
 # mandoc reads the pages without a warning. Stubs are not for mandoc: their
 # paths are those of installed pages.
 if command -v mandoc > /dev/null 2>&1; then
@@ -121,7 +138,7 @@ compile() {
     $CC -std=c11 -Wall -Wextra -Werror -fsyntax-only \
         -I"$srcdir/include" -I"$top_builddir/include" "$2" \
         2> "$work/errors" || wrong "$1:
-$(cat "$work/errors")"
+$(head -n 12 "$work/errors")"
 }
 
 # Prototypes agree with the headers, and examples compile.

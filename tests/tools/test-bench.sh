@@ -63,6 +63,7 @@ refuse 1 13 "$bench" --shape=8,2,13,128,64 --tokens=1
 refuse 1 12 "$bench" --shape=8,2,128,64,12 --tokens=1
 refuse 1 4000000000 "$bench" --shape=4000000000,1,128,64,32 --tokens=1
 refuse 1 "weights take" "$bench" --shape=100000,1,65536,65536,128 --tokens=1
+refuse 1 "no memory" "$bench" --shape=8,2,128,64,32 --tokens=4294967295
 refuse 1 "$tmp/nowhere" "$bench" "$tmp/nowhere"
 
 need_checkpoints

@@ -208,7 +208,8 @@ refuse 1 weight_scale "$convert" "$bad" "$x"
 
 # ------------------------------------------------------------- bad outputs
 echo text >"$tmp/plain"
-refuse 1 "$tmp/plain" "$convert" "$data/ct-sym-g32-bf16" "$tmp/plain/x.safetensors"
+refuse 1 "$tmp/plain" \
+    "$convert" "$data/ct-sym-g32-bf16" "$tmp/plain/x.safetensors"
 refuse 1 "$out/a" "$convert" "$data/ct-sym-g32-bf16" "$out/a/b/x.safetensors"
 if [ "$(id -u)" -ne 0 ]; then
     chmod a-w "$out"
@@ -264,4 +265,74 @@ for pause in 0 0.002 0.004 0.006 0.008 0.01 0.015 0.02 0.03 0.05; do
     esac
     no_leftovers SIGTERM after "$pause" s
 done
+
+# And it is heard: of a larger conversion, stopped when the temporary file is
+# there, nothing is left. All its weights are 0, so that the source takes no
+# space: first the shapes of the tensors, then a hole.
+n_experts=32
+mkdir "$tmp/large" "$tmp/large/folder"
+awk -v E=$n_experts 'BEGIN {
+    end = 48 * E
+    printf "{"
+    for (e = 0; e < E; e++) {
+        for (p = 0; p < 3; p++) {
+            name = "model.layers.0.mlp.experts." e "."
+            name = name (p == 0 ? "gate" : p == 1 ? "up" : "down") "_proj."
+            rows = p < 2 ? 768 : 2048
+            columns = p < 2 ? 2048 : 768
+            at = 48 * e + 16 * p
+            if (e + p > 0) {
+                printf ","
+            }
+            printf "\"%sweight_shape\":{\"dtype\":\"I64\",\"shape\":[2],", name
+            printf "\"data_offsets\":[%d,%d]},", at, at + 16
+            printf "\"%sweight_packed\":{\"dtype\":\"I32\",", name
+            printf "\"shape\":[%d,%d],", rows, columns / 8
+            printf "\"data_offsets\":[%d,%d]},", end, end + rows * columns / 2
+            end += rows * columns / 2
+            printf "\"%sweight_scale\":{\"dtype\":\"BF16\",", name
+            printf "\"shape\":[%d,%d],", rows, columns / 128
+            printf "\"data_offsets\":[%d,%d]}", end, end + rows * columns / 64
+            end += rows * columns / 64
+        }
+    }
+    printf "}"
+}' >"$tmp/large/header"
+source=$tmp/large/folder/model.safetensors
+e=0
+while [ $e -lt $n_experts ]; do
+    for number in 768 2048 768 2048 2048 768; do
+        octets $number 8
+    done
+    e=$((e + 1))
+done >"$tmp/large/shapes"
+safetensors "$source" "$(cat "$tmp/large/header")" <"$tmp/large/shapes"
+# Behind them, 33 bytes for each 64 weights of the three matrices.
+hole=$((n_experts * 3 * 33 * (768 * 2048 / 64)))
+dd if=/dev/null of="$source" bs=1 seek=$(($(size "$source") + hole)) \
+    2>/dev/null
+sed 's/"hidden_size": .*/"hidden_size": 2048,/
+    s/"moe_intermediate_size": .*/"moe_intermediate_size": 768,/
+    s/"num_experts": .*/"num_experts": 32,/' \
+    "$data/ct-sym-g128-fp16/config.json" >"$tmp/large/folder/config.json"
+must "$convert" --dry-run "$tmp/large/folder"
+
+tries=0
+code=0
+while [ "$code" -eq 0 ]; do
+    tries=$((tries + 1))
+    [ "$tries" -le 10 ] || fail "SIGTERM is not heard in $tries conversions"
+    new_out
+    "$convert" "$tmp/large/folder" "$x" >"$tmp/stdout" 2>"$tmp/stderr" &
+    pid=$!
+    while kill -0 "$pid" 2>/dev/null; do
+        [ -z "$(ls -A "$out")" ] || break
+    done
+    kill -TERM "$pid" 2>/dev/null || :
+    code=0
+    wait "$pid" || code=$?
+done
+[ "$code" -eq 1 ] || fail "exit $code after SIGTERM"
+grep -q interrupted "$tmp/stderr" || fail "exit 1, not interrupted"
+no_leftovers SIGTERM
 echo "passed"

@@ -72,7 +72,8 @@ must "$run" --layer=1 --prefix=layers.0. --input="$dump" --expect="$dump" \
     --max-ratio=1e9 "$file"
 
 # --------------------------------------------------------- made-up tensors
-# x is [2][256], ids [2][2], weights [2][2]. repeat N BYTES: prints BYTES N times.
+# x is [2][256], ids and weights are [2][2].
+# repeat N BYTES: prints BYTES, in the notation of printf, N times.
 repeat()
 {
     n=$1

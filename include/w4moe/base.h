@@ -184,7 +184,8 @@ extern W4MOE_API void w4moe_ctx_destroy(w4moe_ctx *ctx);
  * wrong, with the values.
  *
  * Returns: a string without newline, "" if there was none. It stays valid
- *     until this thread's next failure or the end of the context.
+ *     until this thread's next failure or the end of the context; a context
+ *     keeps the texts of the 32 threads that failed last.
  * Threads: any; each sees its own.
  */
 extern W4MOE_API const char *w4moe_ctx_error(const w4moe_ctx *ctx);

@@ -199,8 +199,9 @@ typedef struct w4moe_ct_weight {
  * Out: order [n_in].
  * In: g_idx I32 [n_in], little-endian, no alignment needed: the group of each
  *     column. Every group must have exactly group_size members (the last the
- *     rest). A -1 anywhere means "no order".
- * Returns: W4MOE_OK; W4MOE_FORMAT (groups of another size).
+ *     rest). A -1 anywhere means "no order": the columns in their own.
+ * Returns: W4MOE_OK; W4MOE_INVALID (a NULL or a size of 0); W4MOE_FORMAT
+ *     (groups of another size); W4MOE_NOMEM.
  * Threads: any.
  */
 extern W4MOE_API w4moe_status w4moe_ct_order(const w4moe_ctx *ctx,
@@ -212,7 +213,8 @@ extern W4MOE_API w4moe_status w4moe_ct_order(const w4moe_ctx *ctx,
  * bits. perm and bias of dst are not touched.
  *
  * In/out: dst, its arrays: the columns [first_out, first_out + src->n_out) of
- *     `expert` are written (gate: 0; up: N/2; w2: 0).
+ *     `expert` are written (gate: 0; up: N/2; w2: 0). If dst has qzeros, a
+ *     symmetric source writes zeros of 8.
  * In: src, with dst's n_in, group_size and scale_dtype, codes INT4.
  * Returns: W4MOE_OK; W4MOE_INVALID (sizes or types that do not agree, zero
  *     points where dst has none).
@@ -345,7 +347,7 @@ typedef struct w4moe_file_info {
     size_t w2_group_size;
     w4moe_activation activation;
     w4moe_router router;
-    /** For example "compressed-tensors", "qwen3_moe", "moe-convert 0.1.0". */
+    /** For example "compressed-tensors", "qwen3_moe", "w4moe 0.1.0". */
     const char *source_scheme;
     const char *model_type;
     const char *producer;
@@ -366,7 +368,8 @@ typedef enum w4moe_which { W4MOE_W13 = 1, W4MOE_W2 = 2 } w4moe_which;
  *
  * Out: *file_p; release it with w4moe_file_close().
  * Returns: W4MOE_OK; W4MOE_IO; W4MOE_FORMAT (damaged, or not a container);
- *     W4MOE_UNSUPPORTED (a newer format version); W4MOE_NOMEM.
+ *     W4MOE_UNSUPPORTED (a newer format version, a type or tensor that this
+ *     version does not read); W4MOE_NOMEM.
  * Threads: any.
  */
 extern W4MOE_API w4moe_status w4moe_file_open(const w4moe_ctx *ctx,

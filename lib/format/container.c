@@ -11,7 +11,7 @@
 #include "base/bytes.h"
 
 static const char *const array_names[W4_N_ARRAYS] = {
-        "qweight", "scales", "qzeros", "offsets", "perm", "bias"};
+        "qweight", "scales", "qzeros", "perm", "bias"};
 
 void
 w4_array_name(char name[W4_TENSOR_NAME_MAX], uint32_t layer, w4moe_which which,
@@ -31,8 +31,6 @@ w4_array_place(w4moe_matrix *matrix, enum w4_array array)
         return &matrix->scales;
     case W4_ARRAY_QZEROS:
         return (void **)&matrix->qzeros;
-    case W4_ARRAY_OFFSETS:
-        return &matrix->offsets;
     case W4_ARRAY_PERM:
         return (void **)&matrix->perm;
     case W4_ARRAY_BIAS:
@@ -83,9 +81,7 @@ w4_array_entry(
                 entry, m, m->n_in / W4_WORD_CODES, m->n_out, W4_TILE_COLUMNS);
         break;
     case W4_ARRAY_SCALES:
-    case W4_ARRAY_OFFSETS:
-        entry->dtype = stored_dtype(
-                array == W4_ARRAY_SCALES ? m->scale_dtype : m->offset_dtype);
+        entry->dtype = stored_dtype(m->scale_dtype);
         set_rows_shape(entry, m, layout.n_groups, m->n_out, W4_TILE_COLUMNS);
         break;
     case W4_ARRAY_QZEROS:

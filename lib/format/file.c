@@ -73,15 +73,29 @@ take_types(w4moe_matrix *m, const struct w4_tensor *const *tensors)
     if (m->code == W4MOE_CODE_E2M1 && m->scale_dtype == W4MOE_U8) {
         m->scale_dtype = W4MOE_F8_E8M0;
     }
-    if (tensors[W4_ARRAY_OFFSETS] != NULL) {
-        m->offset_dtype = tensors[W4_ARRAY_OFFSETS]->dtype;
-    }
     if (tensors[W4_ARRAY_BIAS] != NULL) {
         m->bias_dtype = tensors[W4_ARRAY_BIAS]->dtype;
     }
     if (perm != NULL) {
         m->n_perms = perm->n_dims == 3 ? 2 : 1;
     }
+}
+
+/* Offsets change every weight, so a file that has them must not be read as if
+ * it had none. */
+static w4moe_status
+refuse_offsets(
+        const struct w4moe_file *file, uint32_t number, w4moe_which which)
+{
+    char name[W4_TENSOR_NAME_MAX];
+    snprintf(name, sizeof(name), "layers.%" PRIu32 ".%s.offsets", number,
+            which == W4MOE_W13 ? "w13" : "w2");
+    if (w4_st_find(file->set, name) != NULL) {
+        return w4_fail(w4_ctx_err(file->ctx), W4MOE_UNSUPPORTED,
+                "%s: tensor \"%s\": offsets are not read by this version",
+                w4_st_file_path(file->set, 0), name);
+    }
+    return W4MOE_OK;
 }
 
 static w4moe_status
@@ -91,6 +105,10 @@ read_matrix(const struct w4moe_file *file, w4moe_matrix *matrix,
     struct w4_err *err = w4_ctx_err(file->ctx);
     const struct w4_tensor *tensors[W4_N_ARRAYS];
     w4moe_matrix m = w4_meta_matrix(&file->meta, which);
+    w4moe_status status = refuse_offsets(file, number, which);
+    if (status != W4MOE_OK) {
+        return status;
+    }
     for (int a = 0; a < W4_N_ARRAYS; a++) {
         char name[W4_TENSOR_NAME_MAX];
         w4_array_name(name, number, which, (enum w4_array)a);
@@ -105,7 +123,7 @@ read_matrix(const struct w4moe_file *file, w4moe_matrix *matrix,
     char label[W4_TENSOR_NAME_MAX];
     snprintf(label, sizeof(label), "layer %" PRIu32 ", %s", number,
             which == W4MOE_W13 ? "w13" : "w2");
-    w4moe_status status = w4_matrix_check(err, &m, label);
+    status = w4_matrix_check(err, &m, label);
     for (int a = 0; a < W4_N_ARRAYS && status == W4MOE_OK; a++) {
         if (tensors[a] != NULL) {
             status = take_array(file, &m, tensors[a], (enum w4_array)a);

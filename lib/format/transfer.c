@@ -23,8 +23,8 @@ measure(uint64_t bytes[W4_N_ARRAYS], const w4moe_matrix *one,
 {
     w4moe_matrix_sizes sizes;
     w4_matrix_sizes(&sizes, one);
-    const uint64_t all[W4_N_ARRAYS] = {sizes.qweight, sizes.scales,
-            sizes.qzeros, sizes.offsets, sizes.perm, sizes.bias};
+    const uint64_t all[W4_N_ARRAYS] = {
+            sizes.qweight, sizes.scales, sizes.qzeros, sizes.perm, sizes.bias};
     for (int a = 0; a < W4_N_ARRAYS; a++) {
         bytes[a] = entries[a] != W4_NO_ENTRY ? all[a] : 0;
     }

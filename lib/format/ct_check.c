@@ -68,6 +68,11 @@ check_weight(struct w4_err *err, const struct w4_ct_weight *weight,
         const struct w4_ct_expected *e)
 {
     const struct w4_tensor *const *parts = weight->parts;
+    if (parts[W4_CT_ZERO_POINT] != NULL && !e->has_zero_points) {
+        return w4_fail(err, W4MOE_FORMAT,
+                "tensor \"%.200s\": zero points, but the first expert has none",
+                parts[W4_CT_ZERO_POINT]->name);
+    }
     uint64_t n_groups = w4_ceil_div(e->n_in, e->group_size);
     w4moe_status status = check_tensor(err, parts[W4_CT_PACKED], W4MOE_I32,
             e->n_out, e->n_in / W4_WORD_CODES);
@@ -156,8 +161,12 @@ describe_matrices(struct w4_err *err, struct w4_source *source)
     }
     source->w13 = w13;
     source->w2 = w2;
-    source->has_zero_points = first->parts[W4_CT_ZERO_POINT] != NULL;
-    return status;
+    /* The tensors count; but where the config speaks of zero points, none must
+     * be missing. */
+    source->has_zero_points =
+            first->parts[W4_CT_ZERO_POINT] != NULL || !config->symmetric;
+    /* What is wrong is the checkpoint, not the caller's argument. */
+    return status == W4MOE_INVALID ? W4MOE_FORMAT : status;
 }
 
 w4moe_status

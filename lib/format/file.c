@@ -167,6 +167,38 @@ compare_numbers(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
+/* The metadata has a hash for every tensor of a layer, and for no other: so
+ * that one that is missing or has another name is not overlooked, although
+ * some are optional. */
+static w4moe_status
+check_hashes(const struct w4moe_file *file)
+{
+    static const char prefix[] = "xxh3.";
+    struct w4_err *err = w4_ctx_err(file->ctx);
+    const char *path = w4_st_file_path(file->set, 0);
+    const char *key;
+    for (size_t i = 0; (key = w4_st_metadata_key(file->set, i)) != NULL; i++) {
+        if (strncmp(key, prefix, sizeof(prefix) - 1) == 0 &&
+                w4_st_find(file->set, key + sizeof(prefix) - 1) == NULL) {
+            return w4_fail(err, W4MOE_FORMAT,
+                    "%s: no tensor \"%.64s\", of which the metadata has a hash",
+                    path, key + sizeof(prefix) - 1);
+        }
+    }
+    for (size_t t = 0; t < w4_st_count(file->set); t++) {
+        char hash_key[W4_TENSOR_NAME_MAX + 8];
+        const char *name = w4_st_at(file->set, t)->name;
+        w4_hash_key(hash_key, name);
+        if (strncmp(name, "layers.", 7) == 0 &&
+                w4_st_metadata(file->set, hash_key) == NULL) {
+            return w4_fail(err, W4MOE_FORMAT,
+                    "%s: tensor \"%.64s\" has no hash in the metadata", path,
+                    name);
+        }
+    }
+    return W4MOE_OK;
+}
+
 static w4moe_status
 read_layers(struct w4moe_file *file)
 {
@@ -225,6 +257,9 @@ w4moe_file_open(const w4moe_ctx *ctx, w4moe_file **file_p, const char *path)
     }
     if (status == W4MOE_OK) {
         status = w4_st_to_host(err, file->set);
+    }
+    if (status == W4MOE_OK) {
+        status = check_hashes(file);
     }
     if (status == W4MOE_OK) {
         status = read_layers(file);

@@ -82,6 +82,10 @@ check_types(struct w4_err *err, const w4moe_matrix *m, const char *name)
         return w4_fail(err, W4MOE_UNSUPPORTED, "%s: bias of type %s (%d)", name,
                 w4moe_dtype_name(m->bias_dtype), (int)m->bias_dtype);
     }
+    if (m->reserved != 0) {
+        return w4_fail(err, W4MOE_UNSUPPORTED, "%s: the reserved field is %u",
+                name, (unsigned)m->reserved);
+    }
     if (m->n_perms > (m->gated ? 2u : 1u)) {
         return w4_fail(err, W4MOE_INVALID,
                 "%s: %zu permutations (at most %d here)", name, m->n_perms,

@@ -3,6 +3,7 @@
 #include "format/model_config.h"
 
 #include <errno.h>
+#include <float.h>
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
@@ -58,11 +59,18 @@ read_bool(const struct reader *reader, const char *name, int absent)
     return json_is_boolean(value) ? json_is_true(value) : absent;
 }
 
-/* A number, or 0 if absent. */
-static double
-read_number(const struct reader *reader, const char *name)
+/* A number of fp32 that is not negative; 0 if absent. */
+static w4moe_status
+read_number(const struct reader *reader, float *out, const char *name)
 {
-    return json_number_value(json_object_get(reader->model, name));
+    json_t *value = json_object_get(reader->model, name);
+    double number = json_number_value(value);
+    if (!(number >= 0.0 && number <= (double)FLT_MAX)) {
+        return w4_fail(reader->err, W4MOE_FORMAT, "%s: field \"%s\" is %g",
+                reader->path, name, number);
+    }
+    *out = (float)number;
+    return W4MOE_OK;
 }
 
 /* A count, or 0 if absent or none. */
@@ -128,8 +136,7 @@ read_activation(const struct reader *reader, w4moe_activation *activation)
     for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
         if (strcmp(name, kinds[i].name) == 0) {
             activation->kind = kinds[i].kind;
-            activation->limit = (float)read_number(reader, "swiglu_limit");
-            return W4MOE_OK;
+            return read_number(reader, &activation->limit, "swiglu_limit");
         }
     }
     return w4_fail(reader->err, W4MOE_UNSUPPORTED,
@@ -137,7 +144,7 @@ read_activation(const struct reader *reader, w4moe_activation *activation)
 }
 
 /* The router's kind by the model's family, never guessed: NONE if unknown. */
-static void
+static w4moe_status
 read_router(const struct reader *reader, const char *model_type,
         w4moe_router *router)
 {
@@ -154,10 +161,11 @@ read_router(const struct reader *reader, const char *model_type,
     } else if (strcmp(scoring, "sigmoid") == 0) {
         router->kind = W4MOE_ROUTER_SIGMOID;
         router->renormalize = read_bool(reader, "norm_topk_prob", 1);
-        router->scale = (float)read_number(reader, "routed_scaling_factor");
         router->n_group = read_count(reader, "n_group");
         router->topk_group = read_count(reader, "topk_group");
+        return read_number(reader, &router->scale, "routed_scaling_factor");
     }
+    return W4MOE_OK;
 }
 
 /* The one set of weight arguments that all config_groups share. */
@@ -281,7 +289,7 @@ read_model(struct reader *reader, struct w4_model_config *config,
         status = read_activation(reader, &config->activation);
     }
     if (status == W4MOE_OK) {
-        read_router(reader, type, &config->router);
+        status = read_router(reader, type, &config->router);
     }
     return status;
 }

@@ -273,6 +273,13 @@ w4_st_metadata(const struct w4_st_set *set, const char *key)
     return i < file->n_keys ? file->keys[i] + strlen(key) + 1 : NULL;
 }
 
+const char *
+w4_st_metadata_key(const struct w4_st_set *set, size_t i)
+{
+    const struct w4_st_file *file = &set->files[0];
+    return i < file->n_keys ? file->keys[i] : NULL;
+}
+
 size_t
 w4_st_file_count(const struct w4_st_set *set)
 {

@@ -68,6 +68,10 @@ extern const struct w4_tensor *w4_st_find(
 /** A value of the first file's __metadata__; NULL if there is none. */
 extern const char *w4_st_metadata(const struct w4_st_set *set, const char *key);
 
+/** Key i of the first file's __metadata__, in ascending order; NULL from their
+ * number on. */
+extern const char *w4_st_metadata_key(const struct w4_st_set *set, size_t i);
+
 /** Files, and the path of each (for texts and for finding config.json). */
 extern size_t w4_st_file_count(const struct w4_st_set *set);
 extern const char *w4_st_file_path(const struct w4_st_set *set, size_t file);

@@ -3,6 +3,7 @@
 #include "kernel/block_gemm.h"
 
 #include "base/half.h"
+#include "base/parallel.h"
 
 /* The slots of one block, and the rows they read. */
 struct block_rows {
@@ -100,25 +101,34 @@ run_item(const struct w4_block_gemm *job, const struct w4_layout *layout,
     }
 }
 
+/* All tiles of all blocks, tile by tile of a block. */
+struct items {
+    const struct w4_block_gemm *job;
+    struct w4_layout layout;
+    size_t n_tiles;
+};
+
+static void
+run_numbered(const void *items, size_t i)
+{
+    const struct items *all = items;
+    run_item(all->job, &all->layout, i / all->n_tiles, i % all->n_tiles);
+}
+
 void
 w4_block_gemm(const struct w4_block_gemm *job)
 {
-    struct w4_layout layout = w4_matrix_layout(job->matrix);
+    struct items items = {.job = job, .layout = w4_matrix_layout(job->matrix)};
     size_t n_blocks = job->blocks.n_padded / job->blocks.block_size;
-    size_t n_tiles = (size_t)w4_tile_count(&layout);
-#pragma omp parallel for collapse(2) schedule(dynamic)                         \
-        num_threads(job->n_threads)
-    for (size_t b = 0; b < n_blocks; b++) {
-        for (size_t t = 0; t < n_tiles; t++) {
-            run_item(job, &layout, b, t);
-        }
-    }
+    items.n_tiles = (size_t)w4_tile_count(&items.layout);
+    w4_parallel(job->n_threads, n_blocks * items.n_tiles, run_numbered, &items);
 }
 
 /* One token, a run of columns at a time, choices in ascending order. */
 static void
-reduce_token(const struct w4_reduce *job, size_t token)
+reduce_token(const void *reduce, size_t token)
 {
+    const struct w4_reduce *job = reduce;
     size_t element = w4moe_dtype_size(job->dtype);
     char *out = (char *)job->out + token * job->out_stride * element;
     for (size_t first = 0; first < job->n_columns; first += W4_TILE_COLUMNS) {
@@ -148,8 +158,5 @@ reduce_token(const struct w4_reduce *job, size_t token)
 void
 w4_reduce(const struct w4_reduce *job)
 {
-#pragma omp parallel for schedule(static) num_threads(job->n_threads)
-    for (size_t token = 0; token < job->n_tokens; token++) {
-        reduce_token(job, token);
-    }
+    w4_parallel(job->n_threads, job->n_tokens, reduce_token, job);
 }

@@ -6,6 +6,7 @@
  * only its rounding would make do not come about. The caller's ids and weights
  * serve as the list of the best so far, so nothing is allocated. */
 #include <math.h>
+#include <stdatomic.h>
 #include <string.h>
 
 #include <w4moe/route.h>
@@ -13,6 +14,7 @@
 #include "base/abi.h"
 #include "base/ctx.h"
 #include "base/half.h"
+#include "base/parallel.h"
 #include "base/size.h"
 
 /* Logits converted to fp32 at a time. */
@@ -32,6 +34,8 @@ struct job {
     size_t top_k;
     int renormalize;
     float scale;
+    /* The first token that failed; n_tokens if none did. */
+    _Atomic size_t *failed;
 };
 
 /* Logits [first, first + BLOCK) of a token as fp32. Returns: how many there
@@ -158,26 +162,31 @@ route_token(struct w4_err *err, const struct job *job, size_t token)
     return W4MOE_OK;
 }
 
+/* One token, without a text; the first that fails is noted. */
+static void
+route_item(const void *item_job, size_t token)
+{
+    const struct job *job = item_job;
+    size_t failed = atomic_load(job->failed);
+    if (token >= failed || route_token(NULL, job, token) == W4MOE_OK) {
+        return;
+    }
+    while (token < failed &&
+            !atomic_compare_exchange_weak(job->failed, &failed, token)) {
+    }
+}
+
 /* All tokens. If several fail, the first of them is reported, whatever the
  * number of threads, by this thread and without a lock: the others only tell
  * which token it was, and it is done again here. */
 static w4moe_status
-route_all(const w4moe_ctx *ctx, const struct job *job)
+route_all(const w4moe_ctx *ctx, struct job *job)
 {
     const size_t n_tokens = job->n_tokens;
-    size_t failed = n_tokens;
-#ifdef _OPENMP
-    const int parallel = n_tokens > PARALLEL_WORK / job->n_experts;
-/* clang-format off */
-#pragma omp parallel for reduction(min : failed) schedule(static) \
-        num_threads(ctx->n_threads) if (parallel)
-/* clang-format on */
-#endif
-    for (size_t token = 0; token < n_tokens; token++) {
-        if (token < failed && route_token(NULL, job, token) != W4MOE_OK) {
-            failed = token;
-        }
-    }
+    int is_work = n_tokens > PARALLEL_WORK / job->n_experts;
+    _Atomic size_t failed = n_tokens;
+    job->failed = &failed;
+    w4_parallel(is_work ? ctx->n_threads : 1, n_tokens, route_item, job);
     return failed < n_tokens ? route_token(w4_ctx_err(ctx), job, failed)
                              : W4MOE_OK;
 }
@@ -194,6 +203,10 @@ check_router(struct w4_err *err, struct job *job, const w4moe_router *callers)
         return status;
     }
     const char *name = w4moe_router_name(router.kind);
+    if (router.reserved != 0) {
+        return w4_fail(err, W4MOE_UNSUPPORTED,
+                "router: the reserved field is %u", (unsigned)router.reserved);
+    }
     if (name == NULL) {
         return w4_fail(err, W4MOE_UNSUPPORTED, "router kind %d is not known",
                 (int)router.kind);

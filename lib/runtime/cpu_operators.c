@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/half.h"
+#include "base/parallel.h"
 #include "runtime/cpu_backend.h"
 
 /* Checks what the blocks hold; sets the expert of each slot, if asked for. */
@@ -118,31 +119,56 @@ w4_cpu_gemm(const w4moe_ctx *ctx, const w4moe_gemm_args *args)
 /* Elements of a row that are activated together. */
 enum { RUN = 256 };
 
+/* A call of w4_cpu_activate(). */
+struct activate {
+    w4_act_fn *act;
+    const w4moe_activation *activation;
+    void *out;
+    size_t out_stride;
+    const void *in;
+    size_t in_stride;
+    w4moe_dtype dtype;
+    size_t n_out;
+};
+
+static void
+activate_row(const void *activate, size_t r)
+{
+    const struct activate *job = activate;
+    size_t element = w4moe_dtype_size(job->dtype);
+    int gated = w4moe_activation_gated(job->activation->kind);
+    const char *row = (const char *)job->in + r * job->in_stride * element;
+    char *out = (char *)job->out + r * job->out_stride * element;
+    for (size_t first = 0; first < job->n_out; first += RUN) {
+        size_t n = job->n_out - first < RUN ? job->n_out - first : RUN;
+        float gate[RUN];
+        float up[RUN];
+        for (size_t i = 0; i < n; i++) {
+            gate[i] = w4_load_float(row, job->dtype, first + i);
+            if (gated) {
+                up[i] = w4_load_float(row, job->dtype, job->n_out + first + i);
+            }
+        }
+        job->act(out + first * element, job->dtype, gate, gated ? up : NULL, n,
+                job->activation);
+    }
+}
+
 w4moe_status
 w4_cpu_activate(const w4moe_ctx *ctx, void *out, size_t out_stride,
         const void *in, size_t in_stride, w4moe_dtype dtype, size_t n_rows,
         size_t n_out, const w4moe_activation *activation)
 {
-    size_t element = w4moe_dtype_size(dtype);
-    int gated = w4moe_activation_gated(activation->kind);
-    w4_act_fn *act = w4_cpu_kernels(ctx)->act;
-#pragma omp parallel for schedule(static) num_threads(ctx->n_threads)
-    for (size_t r = 0; r < n_rows; r++) {
-        const char *row = (const char *)in + r * in_stride * element;
-        char *out_row = (char *)out + r * out_stride * element;
-        for (size_t first = 0; first < n_out; first += RUN) {
-            size_t n = n_out - first < RUN ? n_out - first : RUN;
-            float gate[RUN];
-            float up[RUN];
-            for (size_t i = 0; i < n; i++) {
-                gate[i] = w4_load_float(row, dtype, first + i);
-                if (gated) {
-                    up[i] = w4_load_float(row, dtype, n_out + first + i);
-                }
-            }
-            act(out_row + first * element, dtype, gate, gated ? up : NULL, n,
-                    activation);
-        }
-    }
+    struct activate job = {
+            .act = w4_cpu_kernels(ctx)->act,
+            .activation = activation,
+            .out = out,
+            .out_stride = out_stride,
+            .in = in,
+            .in_stride = in_stride,
+            .dtype = dtype,
+            .n_out = n_out,
+    };
+    w4_parallel(ctx->n_threads, n_rows, activate_row, &job);
     return W4MOE_OK;
 }

@@ -149,6 +149,10 @@ w4moe_layer_create(const w4moe_ctx *ctx, w4moe_layer **layer_p,
     }
     layer->ctx = ctx;
     layer->router = own.router;
+    if (layer->router.struct_size == 0 &&
+            layer->router.kind == W4MOE_ROUTER_NONE) {
+        layer->router.struct_size = sizeof(layer->router);
+    }
     status = w4_struct_in(err, &layer->w13, sizeof(layer->w13),
             sizeof(layer->w13), own.w13, "w13");
     if (status == W4MOE_OK) {

@@ -34,6 +34,11 @@ w4_activation_check(struct w4_err *err, w4moe_activation *own,
         return w4_fail(err, W4MOE_UNSUPPORTED,
                 "activation kind %d is not known", (int)act.kind);
     }
+    if (act.reserved != 0) {
+        return w4_fail(err, W4MOE_UNSUPPORTED,
+                "activation %s: the reserved field is %u", name,
+                (unsigned)act.reserved);
+    }
     if (!isfinite(act.limit) || act.limit < 0.0f || !isfinite(act.alpha) ||
             !isfinite(act.beta) || !isfinite(act.linear_beta) ||
             act.linear_beta < 0.0f) {

@@ -50,7 +50,8 @@ swiglu_clamped(float g, float u, const w4moe_activation *act, float shift)
 {
     g = at_most(g, act->limit);
     u = clamp(u, act->limit);
-    return (u + shift) * g * sigmoid(act->alpha * g);
+    /* In this order: (u + shift) g can overflow where the result is 0. */
+    return (u + shift) * (g * sigmoid(act->alpha * g));
 }
 
 static float

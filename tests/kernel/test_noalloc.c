@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: MIT
+ * Copyright (C) 2026 The w4moe authors */
+/*
+ * w4moe_forward() allocates nothing: the allocator's functions are defined
+ * here, before those of glibc, and count calls while a forward call runs, of
+ * any thread, the OpenMP library's included. The first call of a context may
+ * allocate, since it starts the threads.
+ */
+#include <check.h>
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "forward_case.h"
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define HAS_SANITIZER 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) ||     \
+        __has_feature(memory_sanitizer)
+#define HAS_SANITIZER 1
+#endif
+#endif
+
+#if defined(__GLIBC__) && !defined(HAS_SANITIZER)
+
+#include <link.h>
+
+/* glibc's own, under the names that it exports for such cases. */
+extern void *__libc_malloc(size_t size);
+extern void *__libc_calloc(size_t n, size_t size);
+extern void *__libc_realloc(void *p, size_t size);
+extern void *__libc_memalign(size_t align, size_t size);
+extern void __libc_free(void *p);
+
+/* The whole program's, although it is compiled with hidden visibility. */
+#define REPLACES_LIBC __attribute__((visibility("default")))
+
+static atomic_int counting;
+static atomic_uint n_calls;
+
+static void
+count(void)
+{
+    if (atomic_load(&counting)) {
+        atomic_fetch_add(&n_calls, 1);
+    }
+}
+
+REPLACES_LIBC void *
+malloc(size_t size)
+{
+    count();
+    return __libc_malloc(size);
+}
+
+REPLACES_LIBC void *
+calloc(size_t n, size_t size)
+{
+    count();
+    return __libc_calloc(n, size);
+}
+
+REPLACES_LIBC void *
+realloc(void *p, size_t size)
+{
+    count();
+    return __libc_realloc(p, size);
+}
+
+REPLACES_LIBC void *
+aligned_alloc(size_t align, size_t size)
+{
+    count();
+    return __libc_memalign(align, size);
+}
+
+/* Deprecated, but libgomp may use it. */
+extern void *memalign(size_t align, size_t size);
+
+REPLACES_LIBC void *
+memalign(size_t align, size_t size)
+{
+    count();
+    return __libc_memalign(align, size);
+}
+
+REPLACES_LIBC int
+posix_memalign(void **p, size_t align, size_t size)
+{
+    count();
+    *p = __libc_memalign(align, size);
+    return *p != NULL ? 0 : ENOMEM;
+}
+
+REPLACES_LIBC void
+free(void *p)
+{
+    count();
+    __libc_free(p);
+}
+
+/* A call of the library that does allocate is counted. */
+START_TEST(calls_are_counted)
+{
+    w4moe_ctx *ctx = NULL;
+    atomic_store(&n_calls, 0);
+    atomic_store(&counting, 1);
+    w4moe_status status = w4moe_ctx_create(&ctx, NULL);
+    atomic_store(&counting, 0);
+    ck_assert_int_eq(status, W4MOE_OK);
+    ck_assert_uint_gt(atomic_load(&n_calls), 0);
+    w4moe_ctx_destroy(ctx);
+}
+END_TEST
+
+/* Runs a call twice; the second time counts. */
+static void
+check_call(const w4moe_layer *layer, w4moe_workspace *ws,
+        const w4moe_forward_args *args, unsigned n_threads)
+{
+    ck_assert_int_eq(w4moe_forward(layer, ws, args), W4MOE_OK);
+    atomic_store(&n_calls, 0);
+    atomic_store(&counting, 1);
+    w4moe_status status = w4moe_forward(layer, ws, args);
+    atomic_store(&counting, 0);
+    ck_assert_int_eq(status, W4MOE_OK);
+    unsigned n = atomic_load(&n_calls);
+    ck_assert_msg(n == 0,
+            "%u calls of the allocator with %u threads, %zu "
+            "tokens, %s",
+            n, n_threads, args->n_tokens, args->ids != NULL ? "ids" : "logits");
+}
+
+static void
+check_threads(unsigned n_threads, unsigned form)
+{
+    w4moe_ctx *ctx = NULL;
+    w4moe_ctx_options options = {.struct_size = sizeof(options),
+            .backend = "cpu",
+            .n_threads = n_threads};
+    ck_assert_int_eq(w4moe_ctx_create(&ctx, &options), W4MOE_OK);
+    struct forward_case what = {
+            .seed = 0x3000 + form,
+            .n_experts = 8,
+            .hidden = 80,
+            .inter = 72,
+            .w13_group = 32,
+            .w2_group = 24,
+            .kind = W4MOE_ACT_SWIGLUOAI,
+            .form = form,
+            .dtype = form % 2 != 0 ? W4MOE_BF16 : W4MOE_F16,
+            .n_tokens = 33,
+            .top_k = 3,
+    };
+    struct forward_problem p;
+    w4moe_matrix w13;
+    w4moe_matrix w2;
+    w4moe_workspace *ws = NULL;
+    forward_make(&p, &what);
+    w4moe_layer *layer =
+            forward_layer(ctx, &p, &w13, &w2, W4MOE_ORDER_TILE, form % 2 != 0);
+    ck_assert_int_eq(w4moe_workspace_create(layer, &ws, 33, 3), W4MOE_OK);
+    uint16_t out[33 * 80];
+    float logits[33 * 8];
+    for (int i = 0; i < 33 * 8; i++) {
+        logits[i] = (float)(i % 7) - (float)(i % 3);
+    }
+    p.args.out = out;
+    check_call(layer, ws, &p.args, n_threads);
+    p.args.n_tokens = 1;
+    check_call(layer, ws, &p.args, n_threads);
+    p.args.n_tokens = 33;
+    p.args.ids = NULL;
+    p.args.weights = NULL;
+    p.args.router_logits = logits;
+    p.args.logits_dtype = W4MOE_F32;
+    check_call(layer, ws, &p.args, n_threads);
+    w4moe_workspace_destroy(ws);
+    w4moe_layer_destroy(layer);
+    oracle_pack_free(&w13);
+    oracle_pack_free(&w2);
+    forward_free(&p);
+    w4moe_ctx_destroy(ctx);
+}
+
+/* For dl_iterate_phdr(): stops at LLVM's OpenMP library. */
+static int
+is_libomp(struct dl_phdr_info *info, size_t size, void *data)
+{
+    (void)size;
+    (void)data;
+    return strstr(info->dlpi_name, "libomp") != NULL ||
+           strstr(info->dlpi_name, "libiomp") != NULL;
+}
+
+/* LLVM's OpenMP library may allocate in every loop that several threads
+ * share; there only calls with one thread tell something of ours. */
+START_TEST(forward_allocates_nothing)
+{
+    static const unsigned threads[] = {1, 2, 5};
+    size_t n = dl_iterate_phdr(is_libomp, NULL) != 0 ? 1 : 3;
+    for (size_t i = 0; i < n; i++) {
+        for (unsigned form = 0; form < FORWARD_FORMS; form++) {
+            check_threads(threads[i], form);
+        }
+    }
+}
+END_TEST
+
+/* Whether the functions above are those that programs call: valgrind puts its
+ * own before them. */
+static int
+can_count(void)
+{
+    void *(*volatile allocate)(size_t) = malloc;
+    atomic_store(&counting, 1);
+    void *p = allocate(1);
+    atomic_store(&counting, 0);
+    free(p);
+    return atomic_load(&n_calls) != 0;
+}
+
+int
+main(void)
+{
+    if (!can_count()) {
+        fputs("skipped: something else has replaced the allocator\n", stderr);
+        return 77;
+    }
+    TCase *tc = tcase_create("noalloc");
+    tcase_set_timeout(tc, 0);
+    tcase_add_test(tc, calls_are_counted);
+    tcase_add_test(tc, forward_allocates_nothing);
+    Suite *suite = suite_create("noalloc");
+    suite_add_tcase(suite, tc);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+#else
+
+int
+main(void)
+{
+    fputs("skipped: needs glibc's allocator, not that of a sanitizer\n",
+            stderr);
+    return 77;
+}
+
+#endif

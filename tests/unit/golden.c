@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: MIT
+ * Copyright (C) 2026 The w4moe authors */
+#include "golden.h"
+
+#include <check.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "test_folder.h"
+
+const struct golden goldens[N_GOLDENS] = {
+        {"ct-sym-g32-bf16", 2, 8, 32, 0, 0},
+        {"ct-sym-g128-fp16", 1, 4, 128, 0, 0},
+        {"ct-asym-g64-fp16", 1, 4, 64, 0, 1},
+        {"ct-actorder-g64-bf16", 1, 4, 64, 1, 0},
+        {"ct-channel-bf16-single", 1, 4, 0, 0, 0},
+};
+
+const struct golden *golden;
+w4moe_file *golden_files[2];
+
+static struct mini shards[2];
+static struct mini expected;
+
+static const char *
+data_path(const char *name)
+{
+    char path[256];
+    snprintf(path, sizeof(path), "tests/data/%s/%s", golden->folder, name);
+    return test_source_path(path);
+}
+
+void
+golden_start(int i)
+{
+    golden = &goldens[i];
+    if (test_file_exists(data_path("model.safetensors"))) {
+        mini_read(&shards[0], data_path("model.safetensors"));
+    } else {
+        mini_read(&shards[0], data_path("model-00001-of-00002.safetensors"));
+        mini_read(&shards[1], data_path("model-00002-of-00002.safetensors"));
+    }
+    mini_read(&expected, data_path("expected.safetensors"));
+    for (int order = 0; order < 2; order++) {
+        const char *path =
+                test_path("%s.%d.safetensors", golden->folder, order);
+        w4moe_convert_options options =
+                ct_options(order == 0 ? W4MOE_ORDER_TILE : W4MOE_ORDER_RDNA3);
+        options.force = 1;
+        ct_ok(w4moe_convert(ct_ctx, NULL, path, data_path(""), &options));
+        golden_files[order] = ct_open(path);
+        ct_ok(w4moe_file_verify(golden_files[order]));
+    }
+}
+
+void
+golden_end(void)
+{
+    w4moe_file_close(golden_files[0]);
+    w4moe_file_close(golden_files[1]);
+    mini_free(&shards[0]);
+    mini_free(&shards[1]);
+    mini_free(&expected);
+}
+
+const struct mini_tensor *
+golden_part(size_t layer, size_t expert, int projection, const char *part)
+{
+    static const char *const words[2][3] = {
+            {"gate_proj", "up_proj", "down_proj"}, {"w1", "w3", "w2"}};
+    for (int n = 0; n < 4; n++) {
+        const struct mini *shard = &shards[n / 2];
+        char middle[32];
+        char ending[128];
+        snprintf(middle, sizeof(middle), ".layers.%zu.", layer);
+        snprintf(ending, sizeof(ending), ".experts.%zu.%s.%s", expert,
+                words[n % 2][projection], part);
+        size_t n_ending = strlen(ending);
+        for (size_t t = 0; t < shard->n_tensors; t++) {
+            const char *name = shard->tensors[t].name;
+            size_t length = strlen(name);
+            if (length > n_ending && strstr(name, middle) != NULL &&
+                    strcmp(name + length - n_ending, ending) == 0) {
+                return &shard->tensors[t];
+            }
+        }
+    }
+    return NULL;
+}
+
+uint32_t
+golden_le32(const unsigned char *p)
+{
+    return p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 |
+           (uint32_t)p[3] << 24;
+}
+
+double
+golden_half(const struct mini_tensor *tensor, size_t i)
+{
+    uint32_t bits = tensor->data[2 * i] | (uint32_t)tensor->data[2 * i + 1]
+                                                  << 8;
+    int is_bf16 = tensor->dtype[0] == 'B';
+    int n_mantissa = is_bf16 ? 7 : 10;
+    int exponent = (int)(bits & 0x7FFFu) >> n_mantissa;
+    double mantissa = bits & ((1u << n_mantissa) - 1);
+    mantissa += exponent != 0 ? 1 << n_mantissa : 0;
+    double value = ldexp(mantissa,
+            (exponent != 0 ? exponent : 1) - (is_bf16 ? 127 : 15) - n_mantissa);
+    return (bits & 0x8000u) != 0 ? -value : value;
+}
+
+float *
+golden_weight(size_t layer, size_t expert, int projection)
+{
+    const struct mini_tensor *packed =
+            golden_part(layer, expert, projection, "weight_packed");
+    const struct mini_tensor *scale =
+            golden_part(layer, expert, projection, "weight_scale");
+    const struct mini_tensor *zeros =
+            golden_part(layer, expert, projection, "weight_zero_point");
+    const struct mini_tensor *g_idx =
+            golden_part(layer, expert, projection, "weight_g_idx");
+    ck_assert(packed != NULL && scale != NULL);
+    ck_assert_int_eq(zeros != NULL, golden->has_zeros);
+    ck_assert_int_eq(g_idx != NULL, golden->has_order);
+    size_t n_out = (size_t)packed->shape[0];
+    size_t n_in = 8 * (size_t)packed->shape[1];
+    size_t n_groups = (size_t)scale->shape[1];
+    size_t g = golden->group_size != 0 ? golden->group_size : n_in;
+    float *weight = malloc(n_out * n_in * sizeof(*weight));
+    ck_assert_ptr_nonnull(weight);
+    for (size_t i = 0; i < n_out * n_in; i++) {
+        size_t n = i / n_in;
+        size_t k = i % n_in;
+        size_t group = g_idx != NULL ? golden_le32(g_idx->data + 4 * k) : k / g;
+        uint32_t code =
+                golden_le32(packed->data + i / 8 * 4) >> 4 * (i % 8) & 15u;
+        uint32_t zero = 8;
+        if (zeros != NULL) {
+            zero = golden_le32(zeros->data + 4 * (n / 8 * n_groups + group)) >>
+                           4 * (n % 8) &
+                   15u;
+        }
+        weight[i] = (float)(((int)code - (int)zero) *
+                            golden_half(scale, n * n_groups + group));
+    }
+    return weight;
+}
+
+const struct mini_tensor *
+golden_expected(size_t layer, const char *name)
+{
+    char full[MINI_NAME];
+    snprintf(full, sizeof(full), "layers.%zu.%s", layer, name);
+    const struct mini_tensor *tensor = mini_find(&expected, full);
+    ck_assert_msg(tensor != NULL, "no tensor %s", full);
+    return tensor;
+}
+
+void *
+golden_host(const struct mini_tensor *tensor, size_t size)
+{
+    unsigned char *out = malloc(tensor->n_bytes);
+    ck_assert_ptr_nonnull(out);
+    for (size_t i = 0; i < tensor->n_bytes; i += size) {
+        uint32_t value = 0;
+        for (size_t b = 0; b < size; b++) {
+            value |= (uint32_t)tensor->data[i + b] << 8 * b;
+        }
+        uint16_t half = (uint16_t)value;
+        memcpy(out + i, size == 2 ? (const void *)&half : &value, size);
+    }
+    return out;
+}

@@ -110,13 +110,17 @@ enum { N_THREADS = W4_ERR_THREADS + 8 };
 
 static pthread_barrier_t barrier;
 
+/* What a thread may see of its last text. */
+enum seen_text { NO_TEXT, OWN_TEXT, OTHER_TEXT };
+
 /* Of one thread: its number in, what it found out. */
 struct seen {
     int number;
-    enum { NO_TEXT, OWN_TEXT, OTHER_TEXT } before, after;
+    enum seen_text before;
+    enum seen_text after;
 };
 
-static int
+static enum seen_text
 look(const char *expected)
 {
     const char *text = w4_err_text(&err);

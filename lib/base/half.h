@@ -111,6 +111,26 @@ w4_load_float(const void *array, w4moe_dtype dtype, size_t i)
     }
 }
 
+/** Stores n values from element `first` of an array of type F32, F16 or BF16 on,
+ * rounded. */
+static inline void
+w4_store_floats(void *array, w4moe_dtype dtype, size_t first,
+        const float *values, size_t n)
+{
+    uint16_t *halves = (uint16_t *)array + first;
+    if (dtype == W4MOE_F32) {
+        memcpy((float *)array + first, values, n * sizeof(*values));
+    } else if (dtype == W4MOE_BF16) {
+        for (size_t i = 0; i < n; i++) {
+            halves[i] = w4_bf16_of_float(values[i]);
+        }
+    } else {
+        for (size_t i = 0; i < n; i++) {
+            halves[i] = w4_f16_of_float(values[i]);
+        }
+    }
+}
+
 /** Stores element i of an array of type F32, F16 or BF16, rounded. */
 static inline void
 w4_store_float(void *array, w4moe_dtype dtype, size_t i, float value)

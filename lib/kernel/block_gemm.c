@@ -63,9 +63,9 @@ write_row(const struct w4_block_gemm *job, const float *acc,
                 tile->half, job->activation);
         return;
     }
-    for (uint32_t c = 0; c < tile->width; c++) {
-        w4_store_float(row, job->out_dtype, w4_tile_column(tile, c), acc[c]);
-    }
+    w4_store_floats(row, job->out_dtype, tile->column, acc, tile->half);
+    w4_store_floats(row, job->out_dtype, tile->column_up, acc + tile->half,
+            tile->width - tile->half);
 }
 
 static void
@@ -146,12 +146,10 @@ reduce_token(const void *reduce, size_t token)
                 sums[i] += row[i];
             }
         }
-        for (size_t i = 0; i < n; i++) {
-            float before = job->accumulate
-                                   ? w4_load_float(out, job->dtype, first + i)
-                                   : 0.0f;
-            w4_store_float(out, job->dtype, first + i, before + sums[i]);
+        for (size_t i = 0; job->accumulate && i < n; i++) {
+            sums[i] += w4_load_float(out, job->dtype, first + i);
         }
+        w4_store_floats(out, job->dtype, first, sums, n);
     }
 }
 

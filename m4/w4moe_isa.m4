@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: MIT
+# Copyright (C) 2026 The w4moe authors
+
+# W4MOE_ISA: which instruction sets the compiler can be asked for, and how.
+#   W4MOE_<ISA>_CFLAGS   flags of that variant's convenience library
+#   W4MOE_ISA_CPPFLAGS   W4_HAVE_<ISA>=1 for each, for the dispatch
+# What the processor runs is found out at run time.
+AC_DEFUN([W4MOE_ISA], [
+    W4MOE_ISA_CPPFLAGS=
+    w4moe_isas=
+    W4MOE_AVX512_CFLAGS="-mavx512f"
+    W4MOE_TRY_ISA([AVX512], [avx512], [[#include <immintrin.h>]],
+        [[__m512 x = _mm512_setzero_ps();
+          return (int)_mm512_reduce_add_ps(_mm512_fmadd_ps(x, x, x));]])
+    AC_SUBST([W4MOE_ISA_CPPFLAGS])
+])
+
+# W4MOE_TRY_ISA(NAME, VARIANT, INCLUDES, BODY)
+AC_DEFUN([W4MOE_TRY_ISA], [
+    AC_MSG_CHECKING([whether $CC can build kernels for $2])
+    w4moe_saved_cflags=$CFLAGS
+    CFLAGS="$CFLAGS $W4MOE_$1_CFLAGS"
+    AC_LINK_IFELSE([AC_LANG_PROGRAM([$3], [$4])], [w4moe_isa=yes],
+        [w4moe_isa=no])
+    CFLAGS=$w4moe_saved_cflags
+    AC_MSG_RESULT([$w4moe_isa])
+    AS_IF([test "x$w4moe_isa" = xyes],
+        [W4MOE_ISA_CPPFLAGS="$W4MOE_ISA_CPPFLAGS -DW4_HAVE_$1=1"
+         w4moe_isas="$w4moe_isas $2"],
+        [W4MOE_ISA_CPPFLAGS="$W4MOE_ISA_CPPFLAGS -DW4_HAVE_$1=0"])
+    AM_CONDITIONAL([HAVE_$1], [test "x$w4moe_isa" = xyes])
+    AC_SUBST([W4MOE_$1_CFLAGS])
+])

@@ -111,8 +111,8 @@ w4_load_float(const void *array, w4moe_dtype dtype, size_t i)
     }
 }
 
-/** Stores n values from element `first` of an array of type F32, F16 or BF16 on,
- * rounded. */
+/** Stores n values from element `first` on of an array of type F32, F16 or
+ * BF16, rounded. */
 static inline void
 w4_store_floats(void *array, w4moe_dtype dtype, size_t first,
         const float *values, size_t n)

@@ -235,7 +235,7 @@ read_layers(struct w4moe_file *file)
     return status;
 }
 
-/* --------------------------------------------------------------- public part */
+/* ------------------------------------------------------------- public part */
 
 w4moe_status
 w4moe_file_open(const w4moe_ctx *ctx, w4moe_file **file_p, const char *path)

@@ -14,7 +14,7 @@
 #include "base/bytes.h"
 #include "base/size.h"
 
-/* ------------------------------------------------------------ what is shared */
+/* ---------------------------------------------------------- what is shared */
 
 /* Bytes of one expert's arrays. */
 static void

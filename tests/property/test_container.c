@@ -2,7 +2,8 @@
  * Copyright (C) 2026 The w4moe authors */
 /* From tiny checkpoints to containers and back: what is told about them, every
  * weight, the bytes of the file. Damaged containers are for
- * test_container_damage.c, conversions that fail for test_convert_failures.c. */
+ * test_container_damage.c, conversions that fail for
+ * test_convert_failures.c. */
 #include <check.h>
 #include <locale.h>
 #include <stdio.h>

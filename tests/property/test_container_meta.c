@@ -61,7 +61,7 @@ same(void)
     w4moe_file_close(file);
 }
 
-/* ------------------------------------------------------------------- metadata */
+/* ---------------------------------------------------------------- metadata */
 
 /* One value in turn; NULL: missing. */
 static void
@@ -206,7 +206,7 @@ START_TEST(versions)
 }
 END_TEST
 
-/* -------------------------------------------------------------------- tensors */
+/* ----------------------------------------------------------------- tensors */
 
 static int
 is_part(const struct mini_tensor *tensor)

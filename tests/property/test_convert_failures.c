@@ -297,7 +297,7 @@ START_TEST(other_names)
 }
 END_TEST
 
-/* --------------------------------------------------------- config and folder */
+/* ------------------------------------------------------- config and folder */
 
 /* The file is to blame, not the caller: this is not INVALID. */
 static void

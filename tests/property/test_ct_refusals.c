@@ -37,7 +37,7 @@ refused(w4moe_status got, w4moe_status expected, const char *text)
             "\"%s\" is not in \"%s\"", text, w4moe_ctx_error(ctx));
 }
 
-/* ------------------------------------------------------------------- sources */
+/* ----------------------------------------------------------------- sources */
 
 static uint32_t qweight[E * N * K / 8];
 static uint16_t scales[E * N * G];
@@ -192,7 +192,7 @@ START_TEST(source_orders)
 }
 END_TEST
 
-/* --------------------------------------------------------------------- orders */
+/* ------------------------------------------------------------------ orders */
 
 enum { MAX_COLUMNS = 300 };
 

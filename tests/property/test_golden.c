@@ -16,7 +16,7 @@
 /** How much larger the error may be than that of two roundings alone. */
 static const double max_ratio = 1.10;
 
-/* ------------------------------------------------------------------- weights */
+/* ----------------------------------------------------------------- weights */
 
 /* Down's act-order: packed feature p is feature order[p]. */
 static void
@@ -79,7 +79,7 @@ START_TEST(weights)
 }
 END_TEST
 
-/* -------------------------------------------------------------- the seed's own */
+/* ---------------------------------------------------------- the seed's own */
 
 /* One projection in order rdna3 against vLLM's steps on the checkpoint's
  * tensors: words [N][K/8] become [K/8][N] and each is shuffled, scales [N][G]
@@ -137,7 +137,7 @@ START_TEST(steps_of_the_seed)
 }
 END_TEST
 
-/* ------------------------------------------------------------------- outputs */
+/* ----------------------------------------------------------------- outputs */
 
 /* Rounds to bf16 (8 bits of mantissa) or fp16 (11), to nearest even. */
 static double

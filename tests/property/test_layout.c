@@ -14,7 +14,7 @@
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
-/* ------------------------------------------------------------------ of codes */
+/* ---------------------------------------------------------------- of codes */
 
 /* The picture of the format page. */
 static const unsigned bit_of_code[8] = {0, 16, 4, 20, 8, 24, 12, 28};
@@ -87,7 +87,7 @@ START_TEST(arrays_of_words)
 }
 END_TEST
 
-/* ------------------------------------------------------------ of zero points */
+/* ---------------------------------------------------------- of zero points */
 
 START_TEST(zero_points)
 {
@@ -150,7 +150,7 @@ START_TEST(arrays_of_zero_points)
 }
 END_TEST
 
-/* -------------------------------------------------- places, as the page says */
+/* ------------------------------------------------ places, as the page says */
 
 /* Column of the words in which output feature n stands. */
 static uint64_t
@@ -211,7 +211,7 @@ layout_of(uint64_t n_out, uint64_t n_in, uint64_t g, int tiled, int gated)
     return l;
 }
 
-/* As ck_assert_uint_eq(), which takes long if it is called millions of times. */
+/* As ck_assert_uint_eq(), which takes long if called millions of times. */
 static void
 same(uint64_t got, uint64_t expected)
 {
@@ -293,7 +293,7 @@ START_TEST(far_columns)
 }
 END_TEST
 
-/* ------------------------------------------------------- whole arrays, tiled */
+/* ----------------------------------------------------- whole arrays, tiled */
 
 /* Marks a place as used, once. */
 static void

@@ -87,7 +87,7 @@ refused(w4moe_status got, w4moe_status expected, const char *text)
             "\"%s\" is not in \"%s\"", text, w4moe_ctx_error(ctx));
 }
 
-/* ---------------------------------------------------------------- descriptors */
+/* ------------------------------------------------------------- descriptors */
 
 /* A value of one field that is wrong, and what the text must say. The second
  * status is that of functions that also look at pointers; OK: not wrong. */

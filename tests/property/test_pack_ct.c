@@ -34,7 +34,7 @@ ok(w4moe_status status)
     ck_assert_msg(status == W4MOE_OK, "%s", w4moe_ctx_error(ctx));
 }
 
-/* ----------------------------------------------------- arrays between guards */
+/* --------------------------------------------------- arrays between guards */
 
 static void *
 guarded_new(uint64_t n)
@@ -89,7 +89,7 @@ matrix_free(w4moe_matrix *m, const w4moe_matrix_sizes *sizes, size_t expert)
     guarded_check(m->perm, sizes->perm, m->n_experts, expert);
 }
 
-/* ----------------------------------------------------------------- one source */
+/* -------------------------------------------------------------- one source */
 
 /* A weight and its arrays as they stand in a file, at any address. */
 struct piece {
@@ -159,7 +159,7 @@ piece_free(struct piece *p)
     ct_weight_free(&p->weight);
 }
 
-/* --------------------------------------------------------------- random cases */
+/* ------------------------------------------------------------ random cases */
 
 struct problem {
     uint64_t seed;
@@ -294,7 +294,7 @@ START_TEST(random_weights)
 }
 END_TEST
 
-/* -------------------------------------------------------------- the seed's own */
+/* ---------------------------------------------------------- the seed's own */
 
 /* vLLM's steps for a symmetric weight: the words [N][K/8] as they are in the
  * file are transposed to [K/8][N] and each is shuffled; the scales [N][G] are

@@ -70,7 +70,7 @@ ct_model_tensor(const struct ct_model *model, size_t i, size_t expert,
     return tensor;
 }
 
-/* -------------------------------------------------------------------- making */
+/* ------------------------------------------------------------------ making */
 
 /* Numbers as a file has them, little-endian. Free them. */
 static unsigned char *
@@ -262,7 +262,7 @@ ct_model_free(struct ct_model *model)
     memset(model, 0, sizeof(*model));
 }
 
-/* ------------------------------------------------------------------- writing */
+/* ----------------------------------------------------------------- writing */
 
 static void
 write_json(const json_t *json, const char *folder, const char *name)
@@ -301,7 +301,7 @@ ct_model_write(const struct ct_model *model, const char *folder)
     json_decref(index);
 }
 
-/* ------------------------------------------------------------------ expected */
+/* ---------------------------------------------------------------- expected */
 
 float *
 ct_model_expected(const struct ct_model *model, size_t i, size_t expert,

@@ -186,7 +186,7 @@ START_TEST(more_threads_than_texts)
 }
 END_TEST
 
-/* ---------------------------------------------------------- parallel regions */
+/* -------------------------------------------------------- parallel regions */
 
 static struct w4_first first;
 

@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 void
 w4_err_init(struct w4_err *err, w4moe_log_fn *log, void *log_user)
@@ -26,9 +27,10 @@ static struct w4_err_slot *
 slot_take(struct w4_err *err)
 {
     struct w4_err_slot *oldest = &err->slots[0];
+    pid_t self = gettid();
     for (int i = 0; i < W4_ERR_THREADS; i++) {
         struct w4_err_slot *slot = &err->slots[i];
-        if (slot->stamp != 0 && pthread_equal(slot->thread, pthread_self())) {
+        if (slot->stamp != 0 && slot->thread == self) {
             return slot;
         }
         if (slot->stamp < oldest->stamp) {
@@ -43,7 +45,7 @@ record(struct w4_err *err, const char *text)
 {
     pthread_mutex_lock(&err->lock);
     struct w4_err_slot *slot = slot_take(err);
-    slot->thread = pthread_self();
+    slot->thread = gettid();
     slot->stamp = ++err->stamp;
     snprintf(slot->text, sizeof(slot->text), "%s", text);
     pthread_mutex_unlock(&err->lock);
@@ -85,10 +87,11 @@ const char *
 w4_err_text(struct w4_err *err)
 {
     const char *text = "";
+    pid_t self = gettid();
     pthread_mutex_lock(&err->lock);
     for (int i = 0; i < W4_ERR_THREADS; i++) {
         struct w4_err_slot *slot = &err->slots[i];
-        if (slot->stamp != 0 && pthread_equal(slot->thread, pthread_self())) {
+        if (slot->stamp != 0 && slot->thread == self) {
             text = slot->text;
             break;
         }

@@ -11,6 +11,7 @@
 #define W4_BASE_ERR_H
 
 #include <pthread.h>
+#include <sys/types.h>
 
 #include <w4moe/base.h>
 
@@ -18,7 +19,8 @@ enum { W4_ERR_TEXT = 512, W4_ERR_THREADS = 32 };
 
 /** The text of one thread's last failure. */
 struct w4_err_slot {
-    pthread_t thread;
+    /** Of the kernel: unlike a pthread_t it does not come back soon. */
+    pid_t thread;
     /** Age, to find the oldest slot when all are taken; 0: free. */
     uint64_t stamp;
     char text[W4_ERR_TEXT];

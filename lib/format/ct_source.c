@@ -40,53 +40,63 @@ read_order(const w4moe_ctx *ctx, const struct w4_source *source, size_t i,
     return W4MOE_OK;
 }
 
-/* How many permutations a layer's w13 needs. */
+/* Room for the orders of one expert. */
+struct orders {
+    int32_t *gate;
+    int32_t *up;
+    int32_t *down;
+};
+
+/* Reads the orders of an expert, and raises *n_perms to the permutations that
+ * they need. */
 static w4moe_status
-count_perms(const w4moe_ctx *ctx, const struct w4_source *source, size_t i,
-        int32_t *gate, int32_t *up, size_t *n_perms)
+read_expert(const w4moe_ctx *ctx, const struct w4_source *source, size_t i,
+        size_t expert, const struct orders *orders, size_t *n_perms)
 {
     size_t n_in = source->w13.n_in;
-    *n_perms = 0;
-    for (size_t expert = 0; expert < source->config.n_experts; expert++) {
-        if (w4_ct_weight_of(source, i, expert, W4_GATE)->parts[W4_CT_G_IDX] ==
-                        NULL &&
-                w4_ct_weight_of(source, i, expert, W4_UP)->parts[W4_CT_G_IDX] ==
-                        NULL) {
-            continue;
-        }
-        w4moe_status status = read_order(ctx, source, i, expert, W4_GATE, gate);
-        if (status == W4MOE_OK) {
-            status = read_order(ctx, source, i, expert, W4_UP, up);
-        }
-        if (status != W4MOE_OK) {
-            return status;
-        }
-        if (memcmp(gate, up, n_in * sizeof(*gate)) != 0) {
-            *n_perms = 2;
-            return W4MOE_OK;
-        }
-        if (!is_identity(gate, n_in)) {
-            *n_perms = 1;
-        }
+    w4moe_status status =
+            read_order(ctx, source, i, expert, W4_GATE, orders->gate);
+    if (status == W4MOE_OK) {
+        status = read_order(ctx, source, i, expert, W4_UP, orders->up);
+    }
+    if (status == W4MOE_OK) {
+        status = read_order(ctx, source, i, expert, W4_DOWN, orders->down);
+    }
+    if (status != W4MOE_OK) {
+        return status;
+    }
+    if (memcmp(orders->gate, orders->up, n_in * sizeof(int32_t)) != 0) {
+        *n_perms = 2;
+    } else if (*n_perms == 0 && !is_identity(orders->gate, n_in)) {
+        *n_perms = 1;
     }
     return W4MOE_OK;
 }
 
+/* Every g_idx is read now, so that a wrong one is known before anything is
+ * written. */
 static w4moe_status
 read_perms(const w4moe_ctx *ctx, struct w4_source *source)
 {
-    size_t n_in = source->w13.n_in;
-    int32_t *orders = malloc(2 * n_in * sizeof(*orders));
-    if (orders == NULL) {
+    size_t hidden = source->w13.n_in;
+    size_t n = 2 * hidden + source->w2.n_in;
+    int32_t *room = malloc(n * sizeof(*room));
+    if (room == NULL) {
         return w4_fail(w4_ctx_err(ctx), W4MOE_NOMEM,
-                "no memory for the order of %zu features", n_in);
+                "no memory for the order of %zu features", n);
     }
+    const struct orders orders = {room, room + hidden, room + 2 * hidden};
     w4moe_status status = W4MOE_OK;
     for (size_t i = 0; i < source->n_layers && status == W4MOE_OK; i++) {
-        status = count_perms(ctx, source, i, orders, orders + n_in,
-                &source->layers[i].n_perms);
+        struct w4_source_layer *layer = &source->layers[i];
+        for (size_t expert = 0;
+                expert < source->config.n_experts && status == W4MOE_OK;
+                expert++) {
+            status = read_expert(
+                    ctx, source, i, expert, &orders, &layer->n_perms);
+        }
     }
-    free(orders);
+    free(room);
     return status;
 }
 

@@ -60,7 +60,7 @@ w4moe_dequantize(const w4moe_ctx *ctx, float *out, const w4moe_matrix *matrix,
     w4moe_status status =
             w4_struct_in(err, &m, sizeof(m), sizeof(m), matrix, "w4moe_matrix");
     if (status == W4MOE_OK) {
-        status = w4_matrix_check(err, &m, "matrix");
+        status = w4_matrix_check_arrays(err, &m, "matrix");
     }
     if (status != W4MOE_OK) {
         return status;

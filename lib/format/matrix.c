@@ -133,7 +133,7 @@ check_perm(struct w4_err *err, const w4moe_matrix *m, const char *name)
 }
 
 w4moe_status
-w4_matrix_check_data(
+w4_matrix_check_arrays(
         struct w4_err *err, const w4moe_matrix *m, const char *name)
 {
     w4moe_status status = w4_matrix_check(err, m, name);
@@ -162,7 +162,16 @@ w4_matrix_check_data(
         return w4_fail(err, W4MOE_INVALID, "%s: perm is %s, but n_perms is %zu",
                 name, m->perm != NULL ? "given" : "NULL", m->n_perms);
     }
-    return m->perm != NULL ? check_perm(err, m, name) : W4MOE_OK;
+    return W4MOE_OK;
+}
+
+w4moe_status
+w4_matrix_check_data(
+        struct w4_err *err, const w4moe_matrix *m, const char *name)
+{
+    w4moe_status status = w4_matrix_check_arrays(err, m, name);
+    return status == W4MOE_OK && m->perm != NULL ? check_perm(err, m, name)
+                                                 : status;
 }
 
 struct w4_layout

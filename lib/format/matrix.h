@@ -16,7 +16,11 @@
 extern w4moe_status w4_matrix_check(
         struct w4_err *err, const w4moe_matrix *matrix, const char *name);
 
-/** Also its pointers, and that every permutation is one (reads perm). */
+/** Also which of its pointers are NULL. */
+extern w4moe_status w4_matrix_check_arrays(
+        struct w4_err *err, const w4moe_matrix *matrix, const char *name);
+
+/** Also that every permutation is one (reads perm). */
 extern w4moe_status w4_matrix_check_data(
         struct w4_err *err, const w4moe_matrix *matrix, const char *name);
 

@@ -229,16 +229,15 @@ read_compressed_tensors(const struct reader *reader,
     json_object_foreach(groups, name, group)
     {
         json_t *weights = json_object_get(group, "weights");
-        if (first == NULL) {
-            first = weights;
-            w4moe_status status = read_group(reader, config, group);
-            if (status != W4MOE_OK) {
-                return status;
-            }
-        } else if (!json_equal(first, weights)) {
+        if (first != NULL && !json_equal(first, weights)) {
             return w4_fail(reader->err, W4MOE_UNSUPPORTED,
                     "%s: config_groups that differ (\"%.32s\")", reader->path,
                     name);
+        }
+        first = weights;
+        w4moe_status status = read_group(reader, config, group);
+        if (status != W4MOE_OK) {
+            return status;
         }
     }
     return W4MOE_OK;
@@ -280,7 +279,12 @@ read_model(struct reader *reader, struct w4_model_config *config,
         reader->model = text;
     }
     const char *type = string_of(reader->model, "model_type");
-    snprintf(config->model_type, sizeof(config->model_type), "%s", type);
+    if (strlen(type) >= sizeof(config->model_type)) {
+        return w4_fail(reader->err, W4MOE_FORMAT,
+                "%s: model_type of %zu bytes (below %zu)", reader->path,
+                strlen(type), sizeof(config->model_type));
+    }
+    memcpy(config->model_type, type, strlen(type) + 1);
     w4moe_status status = read_quantization(reader, config, root);
     if (status == W4MOE_OK) {
         status = read_sizes(reader, config);

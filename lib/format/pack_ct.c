@@ -250,10 +250,12 @@ count_groups(struct w4_err *err, size_t *counts, int *any, const void *g_idx,
     size_t n_groups = w4_ceil_div(n_in, group_size);
     *any = 0;
     for (size_t i = 0; i < n_in; i++) {
-        int64_t group = group_of(g_idx, i);
-        if (group == -1) {
+        if (group_of(g_idx, i) == -1) {
             return W4MOE_OK;
         }
+    }
+    for (size_t i = 0; i < n_in; i++) {
+        int64_t group = group_of(g_idx, i);
         if (group < 0 || (size_t)group >= n_groups) {
             return w4_fail(err, W4MOE_FORMAT,
                     "g_idx: column %zu is in group %" PRId64 " of %zu", i,

@@ -188,7 +188,12 @@ pack_layer(struct w4_transfer *transfer, const struct w4_plan_layer *layer)
         }
         w4_expert_buffer_free(&buffer);
     }
-    return w4_first_raise(&first, err);
+    w4moe_status status = w4_first_raise(&first, err);
+    /* The caller's thread may not have had an expert. */
+    return status == W4MOE_OK
+                   ? w4_transfer_report(transfer, "convert",
+                             transfer->source->layers[layer->source].number)
+                   : status;
 }
 
 w4moe_status

@@ -219,7 +219,11 @@ verify_layer(struct w4_transfer *transfer, const struct w4_plan_layer *layer)
         }
         verifier_free(&v);
     }
-    return w4_first_raise(&first, err);
+    status = w4_first_raise(&first, err);
+    return status == W4MOE_OK
+                   ? w4_transfer_report(transfer, "verify",
+                             transfer->source->layers[layer->source].number)
+                   : status;
 }
 
 w4moe_status

@@ -66,6 +66,10 @@ refused_source(w4moe_status expected, const char *text)
                 expected, text);
         ck_assert_uint_eq(report.n_layers, 12345);
         check_nothing_left();
+        /* The plan alone finds it, too. */
+        options.dry_run = 1;
+        ct_refused(w4moe_convert(ct_ctx, NULL, NULL, in_path, &options),
+                expected, text);
     }
 }
 
@@ -137,6 +141,22 @@ START_TEST(no_zero_points)
                         "weight_zero_point"));
         mini_remove(file_of(name), name);
     }
+    refused(W4MOE_FORMAT, "zero_point");
+}
+END_TEST
+
+/* One weight with zero points in a symmetric checkpoint. */
+START_TEST(stray_zero_points)
+{
+    struct ct_spec symmetric = spec;
+    const uint64_t shape[2] = {2, 3};
+    const unsigned char words[24] = {0};
+    symmetric.zero_points = 0;
+    ct_model_free(&model);
+    ct_model_make(&model, &symmetric);
+    mini_add(&model.files[0],
+            ct_model_name(&model, 1, 1, 0, "weight_zero_point"), "I32", 2,
+            shape, words, sizeof(words));
     refused(W4MOE_FORMAT, "zero_point");
 }
 END_TEST
@@ -402,6 +422,7 @@ main(void)
     tcase_add_test(tc, unchanged);
     tcase_add_test(tc, missing_tensors);
     tcase_add_test(tc, no_zero_points);
+    tcase_add_test(tc, stray_zero_points);
     tcase_add_test(tc, shapes_and_types);
     tcase_add_test(tc, groups);
     tcase_add_test(tc, groups_without_order);

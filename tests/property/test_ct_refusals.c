@@ -238,8 +238,11 @@ START_TEST(random_orders)
         ck_assert_int_eq(order[0], 54321);
         w.g_idx[at] = group;
     }
-    /* -1 means "no order", wherever it stands. */
+    /* -1 means "no order", wherever it stands and whatever else does. */
     w.g_idx[at] = -1;
+    if (n_in > 1) {
+        w.g_idx[(at + 1) % n_in] = 12345;
+    }
     ck_assert_int_eq(
             w4moe_ct_order(ctx, order, as_in_file(w.g_idx, n_in), n_in, g),
             W4MOE_OK);

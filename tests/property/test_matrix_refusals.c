@@ -192,6 +192,9 @@ wrong_types(struct wrong_matrix *list)
     m.n_perms = 2;
     n = add(list, n, &m, W4MOE_INVALID, "2 permutations");
     m = good;
+    m.reserved = 17;
+    n = add(list, n, &m, W4MOE_UNSUPPORTED, "reserved field is 17");
+    m = good;
     m.struct_size = sizeof(m) - 1;
     n = add(list, n, &m, W4MOE_INVALID, "struct_size");
     m.struct_size = 0;

@@ -173,6 +173,35 @@ run_threads(unsigned n_threads, unsigned n_kept)
     pthread_barrier_destroy(&barrier);
 }
 
+static void *
+fail_once(void *user)
+{
+    (void)user;
+    (void)w4_fail(&err, W4MOE_IO, "of a thread that is gone");
+    return NULL;
+}
+
+static void *
+only_look(void *user)
+{
+    struct seen *seen = user;
+    seen->before = look("of a thread that is gone");
+    return NULL;
+}
+
+/* A new thread has no text, even if it has the pthread_t of a dead one. */
+START_TEST(thread_after_thread)
+{
+    pthread_t thread;
+    struct seen seen;
+    ck_assert_int_eq(pthread_create(&thread, NULL, fail_once, NULL), 0);
+    ck_assert_int_eq(pthread_join(thread, NULL), 0);
+    ck_assert_int_eq(pthread_create(&thread, NULL, only_look, &seen), 0);
+    ck_assert_int_eq(pthread_join(thread, NULL), 0);
+    ck_assert_int_eq(seen.before, NO_TEXT);
+}
+END_TEST
+
 START_TEST(some_threads)
 {
     run_threads(W4_ERR_THREADS, W4_ERR_THREADS);
@@ -232,6 +261,7 @@ main(void)
     tcase_add_test(tc, one_thread);
     tcase_add_test(tc, no_sink_and_no_log);
     tcase_add_test(tc, long_text);
+    tcase_add_test(tc, thread_after_thread);
     tcase_add_test(tc, some_threads);
     tcase_add_test(tc, more_threads_than_texts);
     tcase_add_test(tc, first_of_a_region);

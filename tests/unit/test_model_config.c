@@ -229,6 +229,11 @@ START_TEST(groups)
     json_t *second = json_deep_copy(json_object_get(all, "group_0"));
     json_object_set_new(all, "group_1", second);
     ck_assert_uint_eq(accepted(root).group_size, 0);
+    const char *same_path = test_path("same.json");
+    edit(second, "input_activations", "{'num_bits':8}");
+    ck_assert_int_eq(json_dump_file(root, same_path, 0), 0);
+    refused_path(same_path, W4MOE_UNSUPPORTED, "activations");
+    edit(second, "input_activations", "null");
     edit(second, "weights/num_bits", "8");
     const char *path = test_path("config.json");
     ck_assert_int_eq(json_dump_file(root, path, 0), 0);

@@ -204,23 +204,51 @@ struct rows {
     size_t n;
 };
 
-/* Adds a pass's sums to acc. */
-static inline void
-finish(const struct job *job, const struct factors *f, uint32_t first,
-        uint32_t n_vectors, __m512 sum, uint32_t v, size_t row, float total)
+/* The sums of a pass. The two numbers are constants wherever this is inlined,
+ * so that all sums are registers. */
+static inline __attribute__((always_inline)) void
+clear(__m512 (*sums)[VECTORS], const size_t height, const uint32_t width)
 {
-    const struct vector *at = &job->vectors[first + v];
-    if (v >= n_vectors) {
-        return;
+#pragma GCC unroll 8
+    for (size_t r = 0; r < height; r++) {
+#pragma GCC unroll 8
+        for (uint32_t v = 0; v < width; v++) {
+            sums[r][v] = _mm512_setzero_ps();
+        }
     }
+}
+
+/* Adds the sums of one row and vector to acc. */
+static inline void
+finish(const struct job *job, const struct factors *f, uint32_t v, __m512 sum,
+        size_t row, float total)
+{
+    const struct vector *at = &job->vectors[v];
     float *acc = job->args->acc + row * W4_TILE_COLUMNS + at->column;
     __m512 value = _mm512_maskz_loadu_ps(at->mask, acc);
-    value = _mm512_fmadd_ps(f->scale[first + v], sum, value);
+    value = _mm512_fmadd_ps(f->scale[v], sum, value);
     if (f->has_total) {
-        value = _mm512_fmadd_ps(
-                f->of_total[first + v], _mm512_set1_ps(total), value);
+        value = _mm512_fmadd_ps(f->of_total[v], _mm512_set1_ps(total), value);
     }
     _mm512_mask_storeu_ps(acc, at->mask, value);
+}
+
+/* Adds the sums of a pass, of which n_vectors are of columns that exist. */
+static inline __attribute__((always_inline)) void
+finish_pass(const struct job *job, const struct factors *f,
+        const struct rows *rows, size_t row, uint32_t first, uint32_t n_vectors,
+        __m512 (*sums)[VECTORS], const size_t height, const uint32_t width)
+{
+#pragma GCC unroll 8
+    for (size_t r = 0; r < height; r++) {
+#pragma GCC unroll 8
+        for (uint32_t v = 0; v < width; v++) {
+            if (v < n_vectors) {
+                finish(job, f, first + v, sums[r][v], row + r,
+                        rows->totals[row + r]);
+            }
+        }
+    }
 }
 
 /* The words of vector v of a pass. Where all its columns stand side by side
@@ -263,7 +291,7 @@ decode(__m512i words, __m512 table, unsigned j)
 }
 
 /* `height` rows times `width` vectors from `first` on, straight from the
- * words. The two numbers are constants, so that all sums are registers. */
+ * words. */
 static inline __attribute__((always_inline)) void
 pass_words(const struct job *job, const struct factors *f,
         const struct piece *piece, const struct rows *rows, size_t row,
@@ -276,13 +304,7 @@ pass_words(const struct job *job, const struct factors *f,
     const float *a = rows->a + row * PIECE;
     __m512 table = job->table;
     __m512 sums[PASS_ROWS][VECTORS];
-#pragma GCC unroll 8
-    for (size_t r = 0; r < height; r++) {
-#pragma GCC unroll 8
-        for (uint32_t v = 0; v < width; v++) {
-            sums[r][v] = _mm512_setzero_ps();
-        }
-    }
+    clear(sums, height, width);
     for (size_t i = 0; i < piece->n; i += W4_WORD_CODES) {
         __m512i w[VECTORS];
 #pragma GCC unroll 8
@@ -304,14 +326,7 @@ pass_words(const struct job *job, const struct factors *f,
         }
         words += tile->word_stride;
     }
-#pragma GCC unroll 8
-    for (size_t r = 0; r < height; r++) {
-#pragma GCC unroll 8
-        for (uint32_t v = 0; v < width; v++) {
-            finish(job, f, first, n_vectors, sums[r][v], v, row + r,
-                    rows->totals[row + r]);
-        }
-    }
+    finish_pass(job, f, rows, row, first, n_vectors, sums, height, width);
 }
 
 /* Decodes a piece of up to PASS_VECTORS vectors, [n][PASS_VECTORS]. */
@@ -341,14 +356,8 @@ pass_panel(const struct job *job, const struct factors *f,
         size_t row, uint32_t first, uint32_t n_vectors, const size_t height)
 {
     const float *a = rows->a + row * PIECE;
-    __m512 sums[PASS_ROWS][PASS_VECTORS];
-#pragma GCC unroll 8
-    for (size_t r = 0; r < height; r++) {
-#pragma GCC unroll 8
-        for (uint32_t v = 0; v < PASS_VECTORS; v++) {
-            sums[r][v] = _mm512_setzero_ps();
-        }
-    }
+    __m512 sums[PASS_ROWS][VECTORS];
+    clear(sums, height, PASS_VECTORS);
     for (size_t i = 0; i < piece->n; i++) {
         const __m512 *codes = panel + i * PASS_VECTORS;
 #pragma GCC unroll 8
@@ -360,14 +369,8 @@ pass_panel(const struct job *job, const struct factors *f,
             }
         }
     }
-#pragma GCC unroll 8
-    for (size_t r = 0; r < height; r++) {
-#pragma GCC unroll 8
-        for (uint32_t v = 0; v < PASS_VECTORS; v++) {
-            finish(job, f, first, n_vectors, sums[r][v], v, row + r,
-                    rows->totals[row + r]);
-        }
-    }
+    finish_pass(
+            job, f, rows, row, first, n_vectors, sums, height, PASS_VECTORS);
 }
 
 /* All rows times the vectors [first, first + n), n at most PASS_VECTORS. */

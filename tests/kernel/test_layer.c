@@ -8,91 +8,19 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "forward_case.h"
-
-/* A layer of 4 experts, H 80, I 72, and a call of 5 tokens of 2 experts. */
-static w4moe_ctx *ctx;
-static struct forward_problem problem;
-static w4moe_matrix w13;
-static w4moe_matrix w2;
-static w4moe_layer *layer;
-static w4moe_workspace *ws;
-static w4moe_layer_desc desc;
-static w4moe_forward_args args;
-static uint16_t out[5 * 80];
-static uint16_t out_before[5 * 80];
-
-static w4moe_ctx *
-make_ctx(uint64_t memory_limit)
-{
-    w4moe_ctx *made = NULL;
-    w4moe_ctx_options options = {.struct_size = sizeof(options),
-            .backend = "cpu",
-            .n_threads = 2,
-            .memory_limit = memory_limit};
-    ck_assert_int_eq(w4moe_ctx_create(&made, &options), W4MOE_OK);
-    return made;
-}
-
-static void
-setup(void)
-{
-    ctx = make_ctx(0);
-    struct forward_case what = {
-            .seed = 0x2000,
-            .n_experts = 4,
-            .hidden = 80,
-            .inter = 72,
-            .w13_group = 32,
-            .w2_group = 24,
-            .kind = W4MOE_ACT_SILU,
-            .form = 4,
-            .dtype = W4MOE_BF16,
-            .n_tokens = 5,
-            .top_k = 2,
-    };
-    forward_make(&problem, &what);
-    layer = forward_layer(ctx, &problem, &w13, &w2, W4MOE_ORDER_TILE, 0);
-    ck_assert_int_eq(w4moe_workspace_create(layer, &ws, 5, 2), W4MOE_OK);
-    memset(out, 0xA5, sizeof(out));
-    memcpy(out_before, out, sizeof(out));
-    args = problem.args;
-    args.out = out;
-    desc = (w4moe_layer_desc){
-            .struct_size = sizeof(desc),
-            .w13 = &w13,
-            .w2 = &w2,
-            .activation = problem.activation,
-    };
-}
-
-static void
-teardown(void)
-{
-    w4moe_workspace_destroy(ws);
-    w4moe_layer_destroy(layer);
-    oracle_pack_free(&w13);
-    oracle_pack_free(&w2);
-    forward_free(&problem);
-    w4moe_ctx_destroy(ctx);
-}
-
-static void
-expect_text(const char *text)
-{
-    const char *got = w4moe_ctx_error(ctx);
-    ck_assert_msg(strstr(got, text) != NULL, "\"%s\" has no \"%s\"", got, text);
-}
+#include "layer_fixture.h"
 
 /* The description as it stands now makes no layer. */
 static void
 expect_no_layer(w4moe_status status, const char *text)
 {
     w4moe_layer *none = NULL;
-    ck_assert_int_eq(w4moe_layer_create(ctx, &none, &desc, 0), status);
-    expect_text(text);
     ck_assert_int_eq(
-            w4moe_layer_create(ctx, &none, &desc, W4MOE_LAYER_COPY), status);
+            w4moe_layer_create(fixture.ctx, &none, &fixture.desc, 0), status);
+    layer_expect_text(text);
+    ck_assert_int_eq(w4moe_layer_create(fixture.ctx, &none, &fixture.desc,
+                             W4MOE_LAYER_COPY),
+            status);
     ck_assert_ptr_null(none);
 }
 
@@ -104,10 +32,10 @@ expert_bytes(void)
 {
     w4moe_matrix_sizes sizes = {.struct_size = sizeof(sizes)};
     uint64_t bytes = 0;
-    const w4moe_matrix *matrices[2] = {&w13, &w2};
+    const w4moe_matrix *matrices[2] = {&fixture.w13, &fixture.w2};
     for (int i = 0; i < 2; i++) {
-        ck_assert_int_eq(
-                w4moe_matrix_measure(ctx, &sizes, matrices[i]), W4MOE_OK);
+        ck_assert_int_eq(w4moe_matrix_measure(fixture.ctx, &sizes, matrices[i]),
+                W4MOE_OK);
         bytes += sizes.qweight + sizes.scales + sizes.offsets + sizes.perm +
                  sizes.bias;
     }
@@ -117,7 +45,7 @@ expert_bytes(void)
 START_TEST(facts)
 {
     w4moe_layer_info info = {.struct_size = sizeof(info)};
-    ck_assert_int_eq(w4moe_layer_get_info(layer, &info), W4MOE_OK);
+    ck_assert_int_eq(w4moe_layer_get_info(fixture.layer, &info), W4MOE_OK);
     ck_assert_uint_eq(info.struct_size, sizeof(info));
     ck_assert_uint_eq(info.n_experts, 4);
     ck_assert_uint_eq(info.hidden_size, 80);
@@ -132,13 +60,14 @@ START_TEST(facts)
         w4moe_layer_info info;
         unsigned char tail[16];
     } newer = {.info = {.struct_size = sizeof(newer)}, .tail = {1, 2, 3}};
-    ck_assert_int_eq(w4moe_layer_get_info(layer, &newer.info), W4MOE_OK);
+    ck_assert_int_eq(
+            w4moe_layer_get_info(fixture.layer, &newer.info), W4MOE_OK);
     ck_assert_uint_eq(newer.info.n_experts, 4);
     ck_assert_uint_eq(newer.info.struct_size, sizeof(newer));
     ck_assert_int_eq(newer.tail[0] | newer.tail[2], 0);
     info.struct_size = 8;
-    ck_assert_int_eq(w4moe_layer_get_info(layer, &info), W4MOE_INVALID);
-    ck_assert_int_eq(w4moe_layer_get_info(layer, NULL), W4MOE_INVALID);
+    ck_assert_int_eq(w4moe_layer_get_info(fixture.layer, &info), W4MOE_INVALID);
+    ck_assert_int_eq(w4moe_layer_get_info(fixture.layer, NULL), W4MOE_INVALID);
     ck_assert_int_eq(w4moe_layer_get_info(NULL, &info), W4MOE_INVALID);
 }
 END_TEST
@@ -146,12 +75,13 @@ END_TEST
 /* A layer that owns copies does not look at the caller's arrays again. */
 START_TEST(copies)
 {
-    char *borrowed = forward_run(ctx, layer, ws, &problem);
+    char *borrowed = forward_run(
+            fixture.ctx, fixture.layer, fixture.ws, &fixture.problem);
     w4moe_layer *copy = NULL;
     w4moe_matrix own13;
     w4moe_matrix own2;
-    copy = forward_layer(
-            ctx, &problem, &own13, &own2, W4MOE_ORDER_TILE, W4MOE_LAYER_COPY);
+    copy = forward_layer(fixture.ctx, &fixture.problem, &own13, &own2,
+            W4MOE_ORDER_TILE, W4MOE_LAYER_COPY);
     memset(own13.scales, 0xFF, 8);
     memset(own2.qweight, 0xFF, 8);
     oracle_pack_free(&own13);
@@ -160,8 +90,9 @@ START_TEST(copies)
     ck_assert_int_eq(w4moe_layer_get_info(copy, &info), W4MOE_OK);
     ck_assert_uint_ge(info.bytes_owned, 4 * expert_bytes());
     ck_assert_uint_eq(info.bytes_per_expert, expert_bytes());
-    char *out_copy = forward_run(ctx, copy, ws, &problem);
-    forward_same(&problem, borrowed, out_copy, "from a copy");
+    char *out_copy =
+            forward_run(fixture.ctx, copy, fixture.ws, &fixture.problem);
+    forward_same(&fixture.problem, borrowed, out_copy, "from a copy");
     w4moe_layer_destroy(copy);
     w4moe_layer_destroy(NULL);
     free(borrowed);
@@ -171,32 +102,32 @@ END_TEST
 
 START_TEST(shapes_that_do_not_fit)
 {
-    w4moe_matrix right13 = w13;
-    w4moe_matrix right2 = w2;
-    w13.n_experts = 3;
+    w4moe_matrix right13 = fixture.w13;
+    w4moe_matrix right2 = fixture.w2;
+    fixture.w13.n_experts = 3;
     expect_no_layer(W4MOE_INVALID, "w13 is 3 experts of 144 x 80, w2 4 of");
-    w13 = right13;
-    w2.n_out = 72;
+    fixture.w13 = right13;
+    fixture.w2.n_out = 72;
     expect_no_layer(W4MOE_INVALID, "72 x 72");
-    w2 = right2;
-    w13.n_out = 128;
+    fixture.w2 = right2;
+    fixture.w13.n_out = 128;
     expect_no_layer(W4MOE_INVALID, "128 x 80");
-    w13 = right13;
-    w13.gated = 0;
+    fixture.w13 = right13;
+    fixture.w13.gated = 0;
     expect_no_layer(W4MOE_INVALID, "w13.gated is 0");
-    w13 = right13;
-    desc.activation.kind = W4MOE_ACT_SILU_NO_MUL;
+    fixture.w13 = right13;
+    fixture.desc.activation.kind = W4MOE_ACT_SILU_NO_MUL;
     expect_no_layer(W4MOE_INVALID, "silu_no_mul is not gated");
-    desc.activation.kind = W4MOE_ACT_SILU;
-    w2.n_out = 40;
+    fixture.desc.activation.kind = W4MOE_ACT_SILU;
+    fixture.w2.n_out = 40;
     expect_no_layer(W4MOE_INVALID, "40 x 72");
-    w2.n_in = 70;
+    fixture.w2.n_in = 70;
     expect_no_layer(W4MOE_INVALID, "w2: 70 input features");
-    w2 = right2;
-    w13.group_size = 88;
+    fixture.w2 = right2;
+    fixture.w13.group_size = 88;
     expect_no_layer(W4MOE_INVALID, "w13: group size 88");
-    w13 = right13;
-    w13.perm[5] = 80;
+    fixture.w13 = right13;
+    fixture.w13.perm[5] = 80;
     expect_no_layer(W4MOE_INVALID, "value 80 at position 5");
 }
 END_TEST
@@ -204,26 +135,30 @@ END_TEST
 START_TEST(layer_arguments)
 {
     w4moe_layer *none = NULL;
-    ck_assert_int_eq(w4moe_layer_create(NULL, &none, &desc, 0), W4MOE_INVALID);
-    ck_assert_int_eq(w4moe_layer_create(ctx, NULL, &desc, 0), W4MOE_INVALID);
-    ck_assert_int_eq(w4moe_layer_create(ctx, &none, NULL, 0), W4MOE_INVALID);
-    ck_assert_int_ne(w4moe_layer_create(ctx, &none, &desc, 2), W4MOE_OK);
-    expect_text("0x2");
+    ck_assert_int_eq(
+            w4moe_layer_create(NULL, &none, &fixture.desc, 0), W4MOE_INVALID);
+    ck_assert_int_eq(w4moe_layer_create(fixture.ctx, NULL, &fixture.desc, 0),
+            W4MOE_INVALID);
+    ck_assert_int_eq(
+            w4moe_layer_create(fixture.ctx, &none, NULL, 0), W4MOE_INVALID);
+    ck_assert_int_ne(
+            w4moe_layer_create(fixture.ctx, &none, &fixture.desc, 2), W4MOE_OK);
+    layer_expect_text("0x2");
     ck_assert_ptr_null(none);
-    w4moe_layer_desc right = desc;
-    desc.struct_size = 0;
+    w4moe_layer_desc right = fixture.desc;
+    fixture.desc.struct_size = 0;
     expect_no_layer(W4MOE_INVALID, "struct_size is 0");
-    desc = right;
-    desc.w13 = NULL;
+    fixture.desc = right;
+    fixture.desc.w13 = NULL;
     expect_no_layer(W4MOE_INVALID, "w13 is NULL");
-    desc = right;
-    desc.w2 = NULL;
+    fixture.desc = right;
+    fixture.desc.w2 = NULL;
     expect_no_layer(W4MOE_INVALID, "w2 is NULL");
-    desc = right;
-    desc.activation.kind = (w4moe_activation_kind)9;
+    fixture.desc = right;
+    fixture.desc.activation.kind = (w4moe_activation_kind)9;
     expect_no_layer(W4MOE_UNSUPPORTED, "kind 9");
-    desc = right;
-    desc.activation.struct_size = 0;
+    fixture.desc = right;
+    fixture.desc.activation.struct_size = 0;
     expect_no_layer(W4MOE_INVALID, "struct_size is 0");
 }
 END_TEST
@@ -234,22 +169,31 @@ START_TEST(workspace_sizes)
 {
     uint64_t small = 0;
     uint64_t large = 0;
-    ck_assert_int_eq(w4moe_workspace_size(layer, &small, 5, 2), W4MOE_OK);
-    ck_assert_int_eq(w4moe_workspace_size(layer, &large, 50, 2), W4MOE_OK);
+    ck_assert_int_eq(
+            w4moe_workspace_size(fixture.layer, &small, 5, 2), W4MOE_OK);
+    ck_assert_int_eq(
+            w4moe_workspace_size(fixture.layer, &large, 50, 2), W4MOE_OK);
     ck_assert_uint_gt(small, 0);
     ck_assert_uint_gt(large, small);
-    ck_assert_int_eq(w4moe_workspace_size(layer, &large, 5, 0), W4MOE_INVALID);
-    ck_assert_int_eq(w4moe_workspace_size(layer, &large, 0, 2), W4MOE_INVALID);
-    ck_assert_int_eq(w4moe_workspace_size(layer, &large, SIZE_MAX / 2, 4),
+    ck_assert_int_eq(
+            w4moe_workspace_size(fixture.layer, &large, 5, 0), W4MOE_INVALID);
+    ck_assert_int_eq(
+            w4moe_workspace_size(fixture.layer, &large, 0, 2), W4MOE_INVALID);
+    ck_assert_int_eq(
+            w4moe_workspace_size(fixture.layer, &large, SIZE_MAX / 2, 4),
             W4MOE_INVALID);
-    ck_assert_int_eq(w4moe_workspace_size(layer, &large, (size_t)1 << 31, 1),
+    ck_assert_int_eq(
+            w4moe_workspace_size(fixture.layer, &large, (size_t)1 << 31, 1),
             W4MOE_INVALID);
-    expect_text("2147483648 tokens");
-    ck_assert_int_eq(w4moe_workspace_size(layer, NULL, 5, 2), W4MOE_INVALID);
+    layer_expect_text("2147483648 tokens");
+    ck_assert_int_eq(
+            w4moe_workspace_size(fixture.layer, NULL, 5, 2), W4MOE_INVALID);
     ck_assert_int_eq(w4moe_workspace_size(NULL, &large, 5, 2), W4MOE_INVALID);
     w4moe_workspace *none = NULL;
-    ck_assert_int_eq(w4moe_workspace_create(layer, &none, 0, 2), W4MOE_INVALID);
-    ck_assert_int_eq(w4moe_workspace_create(layer, NULL, 5, 2), W4MOE_INVALID);
+    ck_assert_int_eq(
+            w4moe_workspace_create(fixture.layer, &none, 0, 2), W4MOE_INVALID);
+    ck_assert_int_eq(
+            w4moe_workspace_create(fixture.layer, NULL, 5, 2), W4MOE_INVALID);
     ck_assert_int_eq(w4moe_workspace_create(NULL, &none, 5, 2), W4MOE_INVALID);
     ck_assert_ptr_null(none);
     w4moe_workspace_destroy(NULL);
@@ -259,7 +203,7 @@ END_TEST
 /* One workspace for layers whose sizes are not larger, in either order. */
 START_TEST(a_workspace_fits_smaller_layers)
 {
-    struct forward_case what = problem.what;
+    struct forward_case what = fixture.problem.what;
     what.n_experts = 2;
     what.hidden = 48;
     what.inter = 24;
@@ -270,17 +214,19 @@ START_TEST(a_workspace_fits_smaller_layers)
     forward_make(&small, &what);
     w4moe_matrix small13;
     w4moe_matrix small2;
-    w4moe_layer *small_layer =
-            forward_layer(ctx, &small, &small13, &small2, W4MOE_ORDER_TILE, 0);
-    void *result = forward_run(ctx, small_layer, ws, &small);
+    w4moe_layer *small_layer = forward_layer(
+            fixture.ctx, &small, &small13, &small2, W4MOE_ORDER_TILE, 0);
+    void *result = forward_run(fixture.ctx, small_layer, fixture.ws, &small);
     forward_judge(&small, result);
     free(result);
     w4moe_workspace *small_ws = NULL;
     ck_assert_int_eq(
             w4moe_workspace_create(small_layer, &small_ws, 5, 2), W4MOE_OK);
-    ck_assert_int_eq(w4moe_forward(layer, small_ws, &args), W4MOE_INVALID);
-    expect_text("hidden size 48");
-    ck_assert_int_eq(memcmp(out, out_before, sizeof(out)), 0);
+    ck_assert_int_eq(w4moe_forward(fixture.layer, small_ws, &fixture.args),
+            W4MOE_INVALID);
+    layer_expect_text("hidden size 48");
+    ck_assert_int_eq(
+            memcmp(fixture.out, fixture.out_before, sizeof(fixture.out)), 0);
     w4moe_workspace_destroy(small_ws);
     w4moe_layer_destroy(small_layer);
     oracle_pack_free(&small13);
@@ -293,8 +239,9 @@ END_TEST
 START_TEST(memory_limits)
 {
     uint64_t ws_bytes = 0;
-    ck_assert_int_eq(w4moe_workspace_size(layer, &ws_bytes, 5, 2), W4MOE_OK);
-    w4moe_ctx *limited = make_ctx(ws_bytes);
+    ck_assert_int_eq(
+            w4moe_workspace_size(fixture.layer, &ws_bytes, 5, 2), W4MOE_OK);
+    w4moe_ctx *limited = layer_make_ctx(ws_bytes);
     w4moe_layer *borrower = NULL;
     w4moe_layer *copy = NULL;
     w4moe_workspace *first = NULL;
@@ -302,7 +249,7 @@ START_TEST(memory_limits)
     char text[32];
     snprintf(text, sizeof(text), "%llu", (unsigned long long)ws_bytes);
     ck_assert_int_eq(
-            w4moe_layer_create(limited, &borrower, &desc, 0), W4MOE_OK);
+            w4moe_layer_create(limited, &borrower, &fixture.desc, 0), W4MOE_OK);
     for (int again = 0; again < 2; again++) {
         ck_assert_int_eq(
                 w4moe_workspace_create(borrower, &first, 5, 2), W4MOE_OK);
@@ -310,22 +257,23 @@ START_TEST(memory_limits)
                 w4moe_workspace_create(borrower, &second, 1, 1), W4MOE_NOMEM);
         ck_assert_ptr_null(second);
         ck_assert_ptr_nonnull(strstr(w4moe_ctx_error(limited), text));
-        ck_assert_int_eq(
-                w4moe_layer_create(limited, &copy, &desc, W4MOE_LAYER_COPY),
+        ck_assert_int_eq(w4moe_layer_create(limited, &copy, &fixture.desc,
+                                 W4MOE_LAYER_COPY),
                 W4MOE_NOMEM);
         ck_assert_ptr_null(copy);
         ck_assert_ptr_nonnull(strstr(w4moe_ctx_error(limited), text));
-        args.out = out;
-        ck_assert_int_eq(w4moe_forward(borrower, first, &args), W4MOE_OK);
+        fixture.args.out = fixture.out;
+        ck_assert_int_eq(
+                w4moe_forward(borrower, first, &fixture.args), W4MOE_OK);
         w4moe_workspace_destroy(first);
     }
     ck_assert_int_eq(
             w4moe_workspace_create(borrower, &first, 6, 2), W4MOE_NOMEM);
     w4moe_layer_destroy(borrower);
     w4moe_ctx_destroy(limited);
-    limited = make_ctx(ws_bytes - 1);
+    limited = layer_make_ctx(ws_bytes - 1);
     ck_assert_int_eq(
-            w4moe_layer_create(limited, &borrower, &desc, 0), W4MOE_OK);
+            w4moe_layer_create(limited, &borrower, &fixture.desc, 0), W4MOE_OK);
     ck_assert_int_eq(
             w4moe_workspace_create(borrower, &first, 5, 2), W4MOE_NOMEM);
     w4moe_layer_destroy(borrower);
@@ -338,7 +286,7 @@ main(void)
 {
     TCase *tc = tcase_create("layer");
     tcase_set_timeout(tc, 0);
-    tcase_add_checked_fixture(tc, setup, teardown);
+    tcase_add_checked_fixture(tc, layer_setup, layer_teardown);
     tcase_add_test(tc, facts);
     tcase_add_test(tc, copies);
     tcase_add_test(tc, shapes_that_do_not_fit);

@@ -56,7 +56,7 @@ typedef struct w4moe_gemm_args {
      * [n_rows * top_k]. */
     const float *topk_weights;
     /** 0: c has a row for each slot, c[slot]. k: c has a row for each k slots,
-     * the sum of theirs in ascending order of slot. Must divide
+     * the sum of theirs in the order of their blocks. Must divide
      * n_rows * top_k. */
     size_t output_topk;
 

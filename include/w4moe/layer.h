@@ -189,8 +189,9 @@ typedef struct w4moe_forward_args {
  *
  *   out[t] = sum_j weight[t][j] * w2_e(activation(w13_e(x[t]))), e = ids[t][j]
  *
- * Sums are fp32, over j in ascending order; there are two roundings to dtype,
- * after the activation and at the output. The same input gives the same bits,
+ * Sums are fp32, over the token's experts in ascending order of their number in
+ * the layer; there are two roundings to dtype, after the activation and at the
+ * output. The same input gives the same bits,
  * whatever the number of threads. Slots of experts that the map says are
  * elsewhere add nothing. Nothing is allocated.
  *

@@ -9,6 +9,7 @@
 
 #include "base/err.h"
 #include "base/mem.h"
+#include "base/parallel.h"
 
 struct w4_backend;
 
@@ -16,11 +17,13 @@ struct w4_backend;
 struct w4_ctx_state {
     struct w4_err err;
     struct w4_mem mem;
+    /** Of forward calls and operators; NULL with one thread. */
+    struct w4_team *team;
 };
 
 struct w4moe_ctx {
     struct w4_ctx_state *state;
-    /** Threads of a parallel region, at least 1. */
+    /** Threads that work together, at least 1. */
     int n_threads;
     /** The runtime's choice; other modules do not look inside. */
     struct w4_backend *backend;

@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: MIT
  * Copyright (C) 2026 The w4moe authors */
 /**
- * The two loops around the kernels: all blocks of slots times all tiles of
- * their experts, and the sum over the choices of a token. Arguments have been
- * checked by the callers.
+ * The loops around the kernels: a matrix times the rows of all slots, block by
+ * block; and the same with the sum over the choices of each token. Arguments
+ * have been checked by the callers.
+ *
+ * Tiles of columns are cut into parts where there would be too few of them for
+ * the threads. A column's result is the same however that is done.
  */
 #ifndef W4_KERNEL_BLOCK_GEMM_H
 #define W4_KERNEL_BLOCK_GEMM_H
 
+#include "base/parallel.h"
 #include "kernel/kernel.h"
 
 /** Slots grouped by expert, as w4moe_align() makes them. */
@@ -21,10 +25,10 @@ struct w4_blocks {
     size_t n_slots;
 };
 
-/** One matrix times the rows of all slots. */
+/** One matrix times the rows of slots. */
 struct w4_block_gemm {
     const struct w4_kernels *kernels;
-    int n_threads;
+    struct w4_team *team;
     const w4moe_matrix *matrix;
     struct w4_blocks blocks;
 
@@ -37,38 +41,32 @@ struct w4_block_gemm {
     /** Multiplies a slot's result (after the bias); NULL: 1. */
     const float *slot_weights;
 
-    /** Row s of out, out_stride elements apart, is slot s: N columns of the
-     * product in natural order, or, with an activation, its N / 2 (not gated:
-     * N) results. */
+    /** Rows of out_dtype, out_stride elements apart. */
     void *out;
     size_t out_stride;
     w4moe_dtype out_dtype;
-    const w4moe_activation *activation;
 };
 
-/** Runs it with n_threads threads. Rows of slots in no block are not written.
- * Each slot stands in at most one block. */
-extern void w4_block_gemm(const struct w4_block_gemm *job);
+/** Row s of out is slot s: N columns of the product in natural order, or, with
+ * an activation (may be NULL), its N / 2 (not gated: N) results. Rows of slots
+ * in no block are not written. Each slot stands in at most one block. */
+extern void w4_block_gemm(
+        const struct w4_block_gemm *job, const w4moe_activation *activation);
 
-/** Sum over the slots of each token. */
-struct w4_reduce {
-    int n_threads;
-    void *out;
-    size_t out_stride;
-    w4moe_dtype dtype;
-    /** Add to what out holds. */
-    int accumulate;
-    /** [n_tokens * k][n_columns]. */
-    const float *partial;
-    /** Expert of each slot; slots whose expert is not in [0, n_experts) add
-     * nothing, and their rows of partial are not read. */
-    const int32_t *slot_experts;
-    size_t n_experts;
+/** The sum over the slots of each token. */
+struct w4_combine {
+    /** Slot s belongs to token s / k. */
     size_t n_tokens;
     size_t k;
-    size_t n_columns;
+    /** Add to what out holds. */
+    int accumulate;
+    /** Scratch, [n_tokens][N]. */
+    float *sums;
 };
 
-extern void w4_reduce(const struct w4_reduce *job);
+/** Row t of out is the fp32 sum of the slots of token t in the order of their
+ * blocks, rounded once; 0 if it has none. */
+extern void w4_block_gemm_combined(
+        const struct w4_block_gemm *job, const struct w4_combine *combine);
 
 #endif

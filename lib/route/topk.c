@@ -186,7 +186,7 @@ route_all(const w4moe_ctx *ctx, struct job *job)
     int is_work = n_tokens > PARALLEL_WORK / job->n_experts;
     _Atomic size_t failed = n_tokens;
     job->failed = &failed;
-    w4_parallel(is_work ? ctx->n_threads : 1, n_tokens, route_item, job);
+    w4_parallel(is_work ? ctx->state->team : NULL, n_tokens, route_item, job);
     return failed < n_tokens ? route_token(w4_ctx_err(ctx), job, failed)
                              : W4MOE_OK;
 }

@@ -25,7 +25,7 @@ struct plan {
     uint64_t expert_ids;
     uint64_t first_slot;
     uint64_t activated;
-    uint64_t partial;
+    uint64_t sums;
     uint64_t n_bytes;
 };
 
@@ -53,7 +53,7 @@ plan_workspace(struct plan *plan, const w4moe_workspace *ws)
         return status;
     }
     uint64_t n_activated = 0;
-    uint64_t n_partial = 0;
+    uint64_t n_sums = 0;
     memset(plan, 0, sizeof(*plan));
     if (!take(plan, &plan->ids, n_slots, 4) ||
             !take(plan, &plan->weights, n_slots, 4) ||
@@ -62,9 +62,9 @@ plan_workspace(struct plan *plan, const w4moe_workspace *ws)
             !take(plan, &plan->expert_ids, capacity / BLOCK_SIZE, 4) ||
             !take(plan, &plan->first_slot, (uint64_t)ws->n_experts + 2, 4) ||
             !w4_mul(&n_activated, n_slots, ws->intermediate_size) ||
-            !w4_mul(&n_partial, n_slots, ws->hidden_size) ||
+            !w4_mul(&n_sums, ws->max_tokens, ws->hidden_size) ||
             !take(plan, &plan->activated, n_activated, 2) ||
-            !take(plan, &plan->partial, n_partial, 4)) {
+            !take(plan, &plan->sums, n_sums, 4)) {
         return w4_fail(w4_ctx_err(ws->ctx), W4MOE_INVALID,
                 "workspace for %" PRIu64 " slots: beyond the address space",
                 n_slots);
@@ -101,7 +101,7 @@ struct call {
     int32_t *expert_ids;
     int32_t *first_slot;
     void *activated;
-    float *partial;
+    float *sums;
     struct w4_blocks blocks;
 };
 
@@ -121,7 +121,7 @@ place_arrays(struct call *call, const w4moe_workspace *ws)
     call->expert_ids = (int32_t *)(void *)(memory + plan.expert_ids);
     call->first_slot = (int32_t *)(void *)(memory + plan.first_slot);
     call->activated = memory + plan.activated;
-    call->partial = (float *)(void *)(memory + plan.partial);
+    call->sums = (float *)(void *)(memory + plan.sums);
     return W4MOE_OK;
 }
 
@@ -202,7 +202,7 @@ compute(const struct call *call)
     int on_input = (args->flags & W4MOE_ROUTER_WEIGHT_ON_INPUT) != 0;
     struct w4_block_gemm w13 = {
             .kernels = w4_cpu_kernels(layer->ctx),
-            .n_threads = layer->ctx->n_threads,
+            .team = layer->ctx->state->team,
             .matrix = &layer->w13,
             .blocks = call->blocks,
             .a = args->x,
@@ -213,34 +213,23 @@ compute(const struct call *call)
             .out = call->activated,
             .out_stride = w4_layer_intermediate(layer),
             .out_dtype = args->dtype,
-            .activation = &layer->activation,
     };
-    w4_block_gemm(&w13);
+    w4_block_gemm(&w13, &layer->activation);
     struct w4_block_gemm w2 = w13;
     w2.matrix = &layer->w2;
     w2.a = call->activated;
     w2.a_stride = w4_layer_intermediate(layer);
     w2.top_k = 1;
     w2.slot_weights = on_input ? NULL : call->weights;
-    w2.out = call->partial;
-    w2.out_stride = w4_layer_hidden(layer);
-    w2.out_dtype = W4MOE_F32;
-    w2.activation = NULL;
-    w4_block_gemm(&w2);
-    struct w4_reduce reduce = {
-            .n_threads = layer->ctx->n_threads,
-            .out = args->out,
-            .out_stride = args->out_stride,
-            .dtype = args->dtype,
-            .accumulate = (args->flags & W4MOE_ACCUMULATE) != 0,
-            .partial = call->partial,
-            .slot_experts = call->slot_experts,
-            .n_experts = w4_layer_experts(layer),
+    w2.out = args->out;
+    w2.out_stride = args->out_stride;
+    struct w4_combine combine = {
             .n_tokens = args->n_tokens,
             .k = args->top_k,
-            .n_columns = w4_layer_hidden(layer),
+            .accumulate = (args->flags & W4MOE_ACCUMULATE) != 0,
+            .sums = call->sums,
     };
-    w4_reduce(&reduce);
+    w4_block_gemm_combined(&w2, &combine);
 }
 
 w4moe_status

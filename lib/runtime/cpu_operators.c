@@ -8,12 +8,10 @@
 #include "base/parallel.h"
 #include "runtime/cpu_backend.h"
 
-/* Checks what the blocks hold; sets the expert of each slot, if asked for. */
+/* Checks what the blocks hold. */
 static w4moe_status
-check_blocks(
-        struct w4_err *err, const w4moe_gemm_args *args, int32_t *slot_experts)
+check_blocks(struct w4_err *err, const w4moe_gemm_args *args)
 {
-    size_t n_slots = args->n_rows * args->top_k;
     int32_t n_padded = *args->n_padded;
     if (n_padded < 0 || (size_t)n_padded > args->capacity ||
             (size_t)n_padded % args->block_size != 0) {
@@ -21,9 +19,6 @@ check_blocks(
                 "gemm: n_padded %" PRId32 " (a multiple of the block size %zu, "
                 "at most the capacity %zu)",
                 n_padded, args->block_size, args->capacity);
-    }
-    for (size_t i = 0; slot_experts != NULL && i < n_slots; i++) {
-        slot_experts[i] = -1;
     }
     for (size_t r = 0; r < (size_t)n_padded; r++) {
         int32_t expert = args->expert_ids[r / args->block_size];
@@ -33,9 +28,6 @@ check_blocks(
                     "gemm: expert %" PRId32 " of %zu, slot %" PRId32
                     " at row %zu",
                     expert, args->b->n_experts, slot, r);
-        }
-        if (slot_experts != NULL && (size_t)slot < n_slots) {
-            slot_experts[slot] = expert;
         }
     }
     return W4MOE_OK;
@@ -58,24 +50,19 @@ w4_cpu_gemm(const w4moe_ctx *ctx, const w4moe_gemm_args *args)
 {
     struct w4_err *err = w4_ctx_err(ctx);
     size_t n_slots = args->n_rows * args->top_k;
-    int reduced = args->output_topk != 0;
-    float *partial = args->workspace;
-    int32_t *slot_experts =
-            reduced ? (int32_t *)(void *)(partial + n_slots * args->b->n_out)
-                    : NULL;
     if (args->stream != NULL) {
         return w4_fail(err, W4MOE_INVALID, "gemm: backend cpu has no streams");
     }
     w4moe_status status = w4_matrix_check_data(err, args->b, "gemm: b");
     if (status == W4MOE_OK) {
-        status = check_blocks(err, args, slot_experts);
+        status = check_blocks(err, args);
     }
     if (status != W4MOE_OK) {
         return status;
     }
     struct w4_block_gemm gemm = {
             .kernels = w4_cpu_kernels(ctx),
-            .n_threads = ctx->n_threads,
+            .team = ctx->state->team,
             .matrix = args->b,
             .blocks =
                     {
@@ -90,28 +77,20 @@ w4_cpu_gemm(const w4moe_ctx *ctx, const w4moe_gemm_args *args)
             .top_k = args->top_k,
             .dtype = args->dtype,
             .slot_weights = args->topk_weights,
-            .out = reduced ? partial : args->c,
-            .out_stride = reduced ? args->b->n_out : args->c_stride,
-            .out_dtype = reduced ? W4MOE_F32 : args->dtype,
+            .out = args->c,
+            .out_stride = args->c_stride,
+            .out_dtype = args->dtype,
     };
-    if (!reduced) {
-        clear_rows(args);
-    }
-    w4_block_gemm(&gemm);
-    if (reduced) {
-        struct w4_reduce reduce = {
-                .n_threads = ctx->n_threads,
-                .out = args->c,
-                .out_stride = args->c_stride,
-                .dtype = args->dtype,
-                .partial = partial,
-                .slot_experts = slot_experts,
-                .n_experts = args->b->n_experts,
+    if (args->output_topk != 0) {
+        struct w4_combine combine = {
                 .n_tokens = n_slots / args->output_topk,
                 .k = args->output_topk,
-                .n_columns = args->b->n_out,
+                .sums = args->workspace,
         };
-        w4_reduce(&reduce);
+        w4_block_gemm_combined(&gemm, &combine);
+    } else {
+        clear_rows(args);
+        w4_block_gemm(&gemm, NULL);
     }
     return W4MOE_OK;
 }
@@ -169,6 +148,6 @@ w4_cpu_activate(const w4moe_ctx *ctx, void *out, size_t out_stride,
             .dtype = dtype,
             .n_out = n_out,
     };
-    w4_parallel(ctx->n_threads, n_rows, activate_row, &job);
+    w4_parallel(ctx->state->team, n_rows, activate_row, &job);
     return W4MOE_OK;
 }

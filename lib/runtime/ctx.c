@@ -26,7 +26,8 @@ default_threads(void)
     int n = omp_get_max_threads();
     return n < 1 ? 1 : n > THREADS_MAX ? THREADS_MAX : n;
 #else
-    return 1;
+    int n = w4_processors();
+    return n > THREADS_MAX ? THREADS_MAX : n;
 #endif
 }
 
@@ -97,7 +98,10 @@ w4moe_ctx_create(w4moe_ctx **ctx_p, const w4moe_ctx_options *options)
     }
     ctx->n_threads =
             own.n_threads != 0 ? (int)own.n_threads : default_threads();
-    status = open_backend(ctx, backend, &own);
+    status = w4_team_create(&state->err, &state->team, ctx->n_threads);
+    if (status == W4MOE_OK) {
+        status = open_backend(ctx, backend, &own);
+    }
     if (status != W4MOE_OK) {
         goto err_fini;
     }
@@ -107,6 +111,7 @@ w4moe_ctx_create(w4moe_ctx **ctx_p, const w4moe_ctx_options *options)
     return W4MOE_OK;
 
 err_fini:
+    w4_team_destroy(state->team);
     w4_err_fini(&state->err);
 err_free:
     free(description);
@@ -123,6 +128,7 @@ w4moe_ctx_destroy(w4moe_ctx *ctx)
         return;
     }
     ctx->backend->ops->close(ctx->backend->state);
+    w4_team_destroy(ctx->state->team);
     w4_err_fini(&ctx->state->err);
     free(ctx->backend);
     free(ctx->description);

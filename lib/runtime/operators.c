@@ -70,13 +70,14 @@ take_gemm(const w4moe_ctx *ctx, w4moe_gemm_args *own, w4moe_matrix *matrix,
     return check_gemm_sizes(err, own);
 }
 
-/* Sums of every slot in fp32, and the expert of each; 0 without a sum. The
- * product fits: a row's bytes times the slots were checked above. */
+/* The sums in fp32; 0 without a sum. The product fits: a row's bytes times the
+ * slots were checked above. */
 static uint64_t
 workspace_bytes(const w4moe_gemm_args *args)
 {
     uint64_t n_slots = (uint64_t)args->n_rows * args->top_k;
-    return args->output_topk != 0 ? n_slots * (4 * (uint64_t)args->b->n_out + 4)
+    return args->output_topk != 0 ? n_slots / args->output_topk *
+                                            sizeof(float) * args->b->n_out
                                   : 0;
 }
 

@@ -152,9 +152,9 @@ START_TEST(out_may_be_x)
 END_TEST
 
 /* 2^24 + 1 is not a number of fp32: (2^24 + 1) - 2^24 is 0 in the order of the
- * choices, and 1 in the opposite one. All weights are 1 at feature 0, which
+ * experts, and 1 in the opposite one. All weights are 1 at feature 0, which
  * alone is 1 in x and after the activation, and 0 elsewhere. */
-START_TEST(choices_are_added_in_their_order)
+START_TEST(experts_are_added_in_their_order)
 {
     struct forward_case what = usual(0x1E00);
     what.n_tokens = 1;
@@ -173,9 +173,10 @@ START_TEST(choices_are_added_in_their_order)
         }
     }
     oracle_store(p.x_rows, what.dtype, 0, 1);
-    p.weights[0] = 0x1p24f;
-    p.weights[1] = 1;
-    p.weights[2] = -0x1p24f;
+    static const int32_t experts[3] = {2, 0, 1};
+    static const float weights[3] = {-0x1p24f, 0x1p24f, 1};
+    memcpy(p.ids, experts, sizeof(experts));
+    memcpy(p.weights, weights, sizeof(weights));
     uint16_t *out = forward_once(contexts[1], &p, W4MOE_ORDER_TILE);
     for (size_t n = 0; n < what.hidden; n++) {
         ck_assert_uint_eq(out[n], 0);
@@ -193,7 +194,7 @@ main(void)
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_add_test(tc, same_bytes_for_any_threads_and_again);
     tcase_add_test(tc, a_token_does_not_see_the_others);
-    tcase_add_test(tc, choices_are_added_in_their_order);
+    tcase_add_test(tc, experts_are_added_in_their_order);
     tcase_add_test(tc, out_may_be_x);
     Suite *suite = suite_create("forward_bytes");
     suite_add_tcase(suite, tc);

@@ -8,10 +8,21 @@
 AC_DEFUN([W4MOE_ISA], [
     W4MOE_ISA_CPPFLAGS=
     w4moe_isas=
+    W4MOE_AVX2_CFLAGS="-mavx2 -mfma -mf16c"
+    W4MOE_TRY_ISA([AVX2], [avx2], [[#include <immintrin.h>]],
+        [[__m256 x = _mm256_cvtph_ps(_mm_setzero_si128());
+          x = _mm256_permutevar8x32_ps(x, _mm256_setzero_si256());
+          return (int)_mm256_cvtss_f32(_mm256_fmadd_ps(x, x, x));]])
     W4MOE_AVX512_CFLAGS="-mavx512f"
     W4MOE_TRY_ISA([AVX512], [avx512], [[#include <immintrin.h>]],
         [[__m512 x = _mm512_setzero_ps();
           return (int)_mm512_reduce_add_ps(_mm512_fmadd_ps(x, x, x));]])
+    W4MOE_NEON_CFLAGS=
+    W4MOE_TRY_ISA([NEON], [neon], [[#include <arm_neon.h>]],
+        [[#ifndef __aarch64__
+          #error "only AArch64 has fused multiply-adds in every processor"
+          #endif
+          return (int)vaddvq_f32(vdupq_n_f32(0.0f));]])
     AC_SUBST([W4MOE_ISA_CPPFLAGS])
 ])
 

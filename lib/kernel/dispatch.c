@@ -15,6 +15,16 @@ runs_always(void)
     return 1;
 }
 
+#if W4_HAVE_AVX2
+static int
+runs_avx2(void)
+{
+    __builtin_cpu_init();
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+           __builtin_cpu_supports("f16c");
+}
+#endif
+
 #if W4_HAVE_AVX512
 static int
 runs_avx512(void)
@@ -30,6 +40,12 @@ static const struct {
     runs_fn *runs;
 } variants[] = {
         {{"ref", w4_tile_gemm_ref, w4_act_ref}, runs_always},
+#if W4_HAVE_NEON
+        {{"neon", w4_tile_gemm_neon, w4_act_ref}, runs_always},
+#endif
+#if W4_HAVE_AVX2
+        {{"avx2", w4_tile_gemm_avx2, w4_act_ref}, runs_avx2},
+#endif
 #if W4_HAVE_AVX512
         {{"avx512", w4_tile_gemm_avx512, w4_act_avx512}, runs_avx512},
 #endif

@@ -69,7 +69,9 @@ extern w4moe_status w4_kernels_pick(struct w4_err *err,
         const struct w4_kernels **kernels_p, const char *name);
 
 extern w4_tile_gemm_fn w4_tile_gemm_ref;
+extern w4_tile_gemm_fn w4_tile_gemm_avx2;
 extern w4_tile_gemm_fn w4_tile_gemm_avx512;
+extern w4_tile_gemm_fn w4_tile_gemm_neon;
 extern w4_act_fn w4_act_ref;
 extern w4_act_fn w4_act_avx512;
 

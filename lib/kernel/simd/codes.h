@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: MIT
+ * Copyright (C) 2026 The w4moe authors */
+/**
+ * Codes, zero points and E8M0 scales to vectors of floats, the same names for
+ * each instruction set.
+ *
+ *   w4_codes_init(codes, code, raw)
+ *       What decodes a matrix: with the value v of a code (0 .. 15, or the E2M1
+ *       number),
+ *           decoded * unit = v + codes->base        exactly.
+ *       raw: v is wanted as it is (for offsets), so that base had better be 0.
+ *   W4_CODES_HAVE_UNITS
+ *       0: all units are 1. Else codes->units[j] is that of place j of a word;
+ *       the activations are multiplied with it, powers of two, exactly.
+ *   w4_words_load(codes, p, mask)
+ *       W4_LANES words of 8 codes each.
+ *   w4_words_decode(codes, words, j, read_on)
+ *       The codes at place j. read_on: the three bytes behind the words may be
+ *       read, too.
+ *   w4_zeros_load(zeros, place, mask)
+ *       Zero points of the columns from `place` on, a multiple of 8 and of
+ *       W4_LANES / 2.
+ *   w4_e8m0_load(p, mask)
+ *       Scales that are powers of two (2^(p - 127); 255 is NaN).
+ *
+ *   w4_vf_load_mask(p, mask) w4_vf_store_mask(p, v, mask)
+ *
+ * mask has a bit for each column that exists: all W4_LANES, or, if those are
+ * 16, the first 8.
+ */
+#ifndef W4_KERNEL_SIMD_CODES_H
+#define W4_KERNEL_SIMD_CODES_H
+
+#include <w4moe/format.h>
+
+#include "format/layout.h"
+#include "format/matrix.h"
+#include "kernel/simd/simd.h"
+
+#if defined(__AVX512F__)
+#include "kernel/simd/codes_avx512.h"
+#elif defined(__AVX2__)
+#include "kernel/simd/codes_avx2.h"
+#else
+#include "kernel/simd/codes_neon.h"
+#endif
+
+#endif

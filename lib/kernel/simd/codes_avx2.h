@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: MIT
+ * Copyright (C) 2026 The w4moe authors */
+/**
+ * Codes to numbers with AVX2; see codes.h.
+ *
+ * A byte shuffle turns the codes into small numbers that are not negative, one
+ * in each byte. A mask and a conversion make floats of one byte of each lane,
+ * without a shift: they are 2^8 or 2^16 times too large, which is taken back on
+ * the side of the activations (exactly: the smallest bf16 number times 2^-16
+ * still is an fp32 number).
+ */
+#ifndef W4_KERNEL_SIMD_CODES_AVX2_H
+#define W4_KERNEL_SIMD_CODES_AVX2_H
+
+#define W4_CODES_HAVE_UNITS 1
+
+struct w4_codes {
+    __m256i table;
+    float base;
+    float units[W4_WORD_CODES];
+};
+
+W4_INLINE void
+w4_codes_init(struct w4_codes *codes, w4moe_code code, int raw)
+{
+    (void)raw;
+    uint8_t values[32];
+    float unit = code == W4MOE_CODE_E2M1 ? 0.5f : 1.0f;
+    /* The smallest E2M1 number is -6. */
+    codes->base = code == W4MOE_CODE_E2M1 ? 6.0f : 0.0f;
+    for (int i = 0; i < 32; i++) {
+        int q = i % 16;
+        float value = code == W4MOE_CODE_E2M1 ? w4_e2m1_values[q] : (float)q;
+        values[i] = (uint8_t)((value + codes->base) / unit);
+    }
+    codes->table = _mm256_loadu_si256((const void *)values);
+    for (unsigned j = 0; j < W4_WORD_CODES; j++) {
+        switch (w4_code_bit(j) / 8) {
+        case 1:
+            codes->units[j] = unit * 0x1p-8f;
+            break;
+        case 2:
+            codes->units[j] = unit * 0x1p-16f;
+            break;
+        default:
+            codes->units[j] = unit;
+            break;
+        }
+    }
+}
+
+/* Numbers of the codes at whole bytes, and of those four bits above. */
+struct w4_words {
+    __m256i low;
+    __m256i high;
+};
+
+W4_INLINE struct w4_words
+w4_words_load(const struct w4_codes *codes, const uint32_t *p, uint32_t mask)
+{
+    (void)mask;
+    const __m256i nibbles = _mm256_set1_epi8(15);
+    __m256i words = _mm256_loadu_si256((const void *)p);
+    return (struct w4_words){
+            .low = _mm256_shuffle_epi8(
+                    codes->table, _mm256_and_si256(words, nibbles)),
+            .high = _mm256_shuffle_epi8(codes->table,
+                    _mm256_and_si256(_mm256_srli_epi32(words, 4), nibbles)),
+    };
+}
+
+W4_INLINE w4_vf
+w4_words_decode(const struct w4_codes *codes, const struct w4_words *words,
+        const unsigned j, const int read_on)
+{
+    (void)codes;
+    (void)read_on;
+    const unsigned bit = w4_code_bit(j);
+    __m256i numbers = bit % 8 == 0 ? words->low : words->high;
+    if (bit / 8 == 3) {
+        return _mm256_cvtepi32_ps(_mm256_srli_epi32(numbers, 24));
+    }
+    __m256i byte = _mm256_set1_epi32(0xFF << bit / 8 * 8);
+    return _mm256_cvtepi32_ps(_mm256_and_si256(numbers, byte));
+}
+
+W4_INLINE w4_vf
+w4_zeros_load(const uint32_t *zeros, uint64_t place, uint32_t mask)
+{
+    (void)mask;
+    const __m256i shifts = _mm256_set_epi32(28, 24, 20, 16, 12, 8, 4, 0);
+    __m256i word = _mm256_set1_epi32((int)zeros[place / W4_WORD_ZEROS]);
+    __m256i next = _mm256_add_epi32(
+            _mm256_srlv_epi32(word, shifts), _mm256_set1_epi32(1));
+    return _mm256_cvtepi32_ps(_mm256_and_si256(next, _mm256_set1_epi32(15)));
+}
+
+W4_INLINE w4_vf
+w4_e8m0_load(const uint8_t *p, uint32_t mask)
+{
+    (void)mask;
+    __m256i e = _mm256_cvtepu8_epi32(_mm_loadl_epi64((const void *)p));
+    __m256i next = _mm256_add_epi32(e, _mm256_set1_epi32(1));
+    __m256i special =
+            _mm256_cmpeq_epi32(_mm256_and_si256(next, _mm256_set1_epi32(0xFE)),
+                    _mm256_setzero_si256());
+    return _mm256_castsi256_ps(_mm256_or_si256(_mm256_slli_epi32(e, 23),
+            _mm256_and_si256(special, _mm256_set1_epi32(0x400000))));
+}
+
+W4_INLINE w4_vf
+w4_vf_load_mask(const float *p, uint32_t mask)
+{
+    (void)mask;
+    return w4_vf_load(p);
+}
+
+W4_INLINE void
+w4_vf_store_mask(float *p, w4_vf v, uint32_t mask)
+{
+    (void)mask;
+    w4_vf_store(p, v);
+}
+
+#endif

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: MIT
+ * Copyright (C) 2026 The w4moe authors */
+/**
+ * Codes to numbers with NEON; see codes.h.
+ *
+ * A table of bytes turns the codes into small signed numbers, one in each byte;
+ * a second look-up moves one byte of each lane to the top and clears the
+ * others, and the conversion from fixed point divides by 2^24.
+ */
+#ifndef W4_KERNEL_SIMD_CODES_NEON_H
+#define W4_KERNEL_SIMD_CODES_NEON_H
+
+#define W4_CODES_HAVE_UNITS 1
+
+struct w4_codes {
+    uint8x16_t table;
+    /* Byte b of each lane to the top. */
+    uint8x16_t to_top[4];
+    float base;
+    float units[W4_WORD_CODES];
+};
+
+W4_INLINE void
+w4_codes_init(struct w4_codes *codes, w4moe_code code, int raw)
+{
+    uint8_t values[16];
+    float unit = code == W4MOE_CODE_E2M1 ? 0.5f : 1.0f;
+    codes->base = code == W4MOE_CODE_E2M1 || raw ? 0.0f : -W4_ZERO_SYMMETRIC;
+    for (int i = 0; i < 16; i++) {
+        float value = code == W4MOE_CODE_E2M1 ? w4_e2m1_values[i]
+                                              : (float)i + codes->base;
+        values[i] = (uint8_t)(int8_t)(value / unit);
+    }
+    codes->table = vld1q_u8(values);
+    for (unsigned b = 0; b < 4; b++) {
+        for (unsigned i = 0; i < 16; i++) {
+            /* A place beyond the table gives 0. */
+            values[i] = (uint8_t)(i % 4 == 3 ? i - 3 + b : 0xFF);
+        }
+        codes->to_top[b] = vld1q_u8(values);
+    }
+    for (unsigned j = 0; j < W4_WORD_CODES; j++) {
+        codes->units[j] = unit;
+    }
+}
+
+/* Numbers of the codes at whole bytes, and of those four bits above. */
+struct w4_words {
+    uint8x16_t low;
+    uint8x16_t high;
+};
+
+W4_INLINE struct w4_words
+w4_words_load(const struct w4_codes *codes, const uint32_t *p, uint32_t mask)
+{
+    (void)mask;
+    uint8x16_t bytes = vreinterpretq_u8_u32(vld1q_u32(p));
+    return (struct w4_words){
+            .low = vqtbl1q_u8(codes->table, vandq_u8(bytes, vdupq_n_u8(15))),
+            .high = vqtbl1q_u8(codes->table, vshrq_n_u8(bytes, 4)),
+    };
+}
+
+W4_INLINE w4_vf
+w4_words_decode(const struct w4_codes *codes, const struct w4_words *words,
+        const unsigned j, const int read_on)
+{
+    (void)read_on;
+    const unsigned bit = w4_code_bit(j);
+    uint8x16_t numbers = bit % 8 == 0 ? words->low : words->high;
+    uint8x16_t top = vqtbl1q_u8(numbers, codes->to_top[bit / 8]);
+    return vcvtq_n_f32_s32(vreinterpretq_s32_u8(top), 24);
+}
+
+W4_INLINE w4_vf
+w4_zeros_load(const uint32_t *zeros, uint64_t place, uint32_t mask)
+{
+    (void)mask;
+    const int32_t right[4] = {0, -4, -8, -12};
+    uint32_t word = zeros[place / W4_WORD_ZEROS] >> 4 * (place % W4_WORD_ZEROS);
+    uint32x4_t stored = vshlq_u32(vdupq_n_u32(word), vld1q_s32(right));
+    uint32x4_t next = vaddq_u32(stored, vdupq_n_u32(1));
+    return vcvtq_f32_u32(vandq_u32(next, vdupq_n_u32(15)));
+}
+
+W4_INLINE w4_vf
+w4_e8m0_load(const uint8_t *p, uint32_t mask)
+{
+    (void)mask;
+    uint32_t bytes[4] = {p[0], p[1], p[2], p[3]};
+    uint32x4_t e = vld1q_u32(bytes);
+    uint32x4_t next =
+            vandq_u32(vaddq_u32(e, vdupq_n_u32(1)), vdupq_n_u32(0xFE));
+    uint32x4_t special = vceqq_u32(next, vdupq_n_u32(0));
+    return vreinterpretq_f32_u32(vorrq_u32(
+            vshlq_n_u32(e, 23), vandq_u32(special, vdupq_n_u32(0x400000))));
+}
+
+W4_INLINE w4_vf
+w4_vf_load_mask(const float *p, uint32_t mask)
+{
+    (void)mask;
+    return w4_vf_load(p);
+}
+
+W4_INLINE void
+w4_vf_store_mask(float *p, w4_vf v, uint32_t mask)
+{
+    (void)mask;
+    w4_vf_store(p, v);
+}
+
+#endif

@@ -1,0 +1,328 @@
+/* SPDX-License-Identifier: MIT
+ * Copyright (C) 2026 The w4moe authors */
+/**
+ * tile_gemm with fp32 multiply-adds, written once for all vectors. Few rows use
+ * the decoded numbers from registers, many rows from a panel that is decoded
+ * once for all of them. Either way the sum of a row and column is the same to
+ * the bit.
+ *
+ * The file that includes this says how large a pass is, that is, how many sums
+ * live in registers (rows times vectors):
+ *
+ *   ONE_VECTORS                  of a single row
+ *   FEW_ROWS, FEW_VECTORS        straight from the words
+ *   PANEL_ROWS, PANEL_VECTORS    from a panel
+ */
+#ifndef W4_KERNEL_TILE_GEMM_TILE_GEMM_SIMD_H
+#define W4_KERNEL_TILE_GEMM_TILE_GEMM_SIMD_H
+
+#include "kernel/tile_gemm/tile_job.h"
+
+/* Word rows that are asked for ahead of use: a tile is one stream, but this is
+ * farther than the hardware looks by itself. */
+enum { AHEAD = 8 };
+
+/** Activations of a piece, [n][W4_PIECE], and their sums. */
+struct rows {
+    const float *a;
+    const float *totals;
+    size_t n;
+};
+
+/** What is done: rows and vectors of columns from `first` on, of which
+ * n_vectors exist. */
+struct pass {
+    const struct w4_tile_job *job;
+    const struct w4_piece *piece;
+    const struct rows *rows;
+    size_t row;
+    uint32_t first;
+    uint32_t n_vectors;
+};
+
+/* The words of the pass's piece: in a plain pass those of its first vector,
+ * else those of the tile's first column. */
+static inline const uint32_t *
+piece_words(const struct pass *pass, const int plain)
+{
+    const struct w4_tile_job *job = pass->job;
+    const struct w4_tile *tile = job->args->tile;
+    return job->args->expert->qweight + tile->word +
+           pass->piece->first / W4_WORD_CODES * tile->word_stride +
+           (plain ? job->vectors[pass->first].offset : 0);
+}
+
+W4_INLINE void
+clear(w4_vf (*sums)[W4_VECTORS_TOGETHER], const size_t height,
+        const uint32_t width)
+{
+#pragma GCC unroll 8
+    for (size_t r = 0; r < height; r++) {
+#pragma GCC unroll 8
+        for (uint32_t v = 0; v < width; v++) {
+            sums[r][v] = w4_vf_zero();
+        }
+    }
+}
+
+W4_INLINE void
+finish(const struct pass *pass, w4_vf (*sums)[W4_VECTORS_TOGETHER],
+        const size_t height, const uint32_t width)
+{
+#pragma GCC unroll 8
+    for (uint32_t v = 0; v < width; v++) {
+        if (v >= pass->n_vectors) {
+            break;
+        }
+        struct w4_factors f =
+                w4_factors_load(pass->job, pass->first + v, pass->piece->group);
+#pragma GCC unroll 8
+        for (size_t r = 0; r < height; r++) {
+            w4_piece_finish(pass->job, &f, pass->first + v, sums[r][v],
+                    pass->row + r, pass->rows->totals[pass->row + r]);
+        }
+    }
+}
+
+/* Words of vector v of a pass, and a request for those AHEAD rows later. A pass
+ * whose columns stand side by side is `plain`, a constant: it looks up neither
+ * places nor masks. */
+W4_INLINE struct w4_words
+load_words(const struct pass *pass, const uint32_t *words, uint64_t stride,
+        uint32_t v, const int plain)
+{
+    const struct w4_columns *at = &pass->job->vectors[pass->first + v];
+    const uint32_t *p = words + (plain ? W4_LANES * v : at->offset);
+    if (v % (16 / W4_LANES) == 0) {
+        /* As a number: it may be behind the end of the array. */
+        __builtin_prefetch(
+                (const void *)((uintptr_t)p + sizeof(*p) * AHEAD * stride));
+    }
+    return w4_words_load(
+            &pass->job->codes, p, plain ? (1u << W4_LANES) - 1 : at->mask);
+}
+
+/* Whether the `width` vectors from `first` on are plain. */
+static inline int
+is_plain(const struct w4_tile_job *job, uint32_t first, uint32_t width)
+{
+    const struct w4_columns *v = &job->vectors[first];
+    for (uint32_t i = 0; i < width; i++) {
+        if (v[i].mask != (1u << W4_LANES) - 1 ||
+                v[i].offset != v[0].offset + (uint64_t)W4_LANES * i) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
+/* Adds the products of one row of words. */
+W4_INLINE void
+add_word_row(w4_vf (*sums)[W4_VECTORS_TOGETHER], const struct pass *pass,
+        const uint32_t *words, uint64_t stride, const float *a,
+        const size_t height, const uint32_t width, const int plain,
+        const int read_on)
+{
+    struct w4_words w[W4_VECTORS_TOGETHER];
+#pragma GCC unroll 8
+    for (uint32_t v = 0; v < width; v++) {
+        w[v] = load_words(pass, words, stride, v, plain);
+    }
+#pragma GCC unroll 8
+    for (unsigned j = 0; j < W4_WORD_CODES; j++) {
+#pragma GCC unroll 8
+        for (uint32_t v = 0; v < width; v++) {
+            w4_vf number =
+                    w4_words_decode(&pass->job->codes, &w[v], j, read_on);
+#pragma GCC unroll 8
+            for (size_t r = 0; r < height; r++) {
+                w4_vf x = w4_vf_set1(a[r * W4_PIECE + j]);
+                sums[r][v] = w4_vf_fma(x, number, sums[r][v]);
+            }
+        }
+    }
+}
+
+/* `height` rows times `width` vectors, straight from the words. */
+W4_INLINE void
+pass_words(const struct pass *pass, const size_t height, const uint32_t width,
+        const int plain)
+{
+    const struct w4_piece *piece = pass->piece;
+    uint64_t stride = pass->job->args->tile->word_stride;
+    const uint32_t *words = piece_words(pass, plain);
+    const float *a = pass->rows->a + pass->row * W4_PIECE;
+    size_t n_safe = piece->n - (piece->is_last ? W4_WORD_CODES : 0);
+    w4_vf sums[PANEL_ROWS][W4_VECTORS_TOGETHER];
+    clear(sums, height, width);
+    size_t i = 0;
+    for (; i < n_safe; i += W4_WORD_CODES, words += stride) {
+        add_word_row(sums, pass, words, stride, a + i, height, width, plain, 1);
+    }
+    if (i < piece->n) {
+        add_word_row(sums, pass, words, stride, a + i, height, width, plain, 0);
+    }
+    finish(pass, sums, height, width);
+}
+
+/* Decodes a piece, [n][PANEL_VECTORS]. */
+static inline void
+make_panel(w4_vf *panel, const struct pass *pass)
+{
+    const struct w4_piece *piece = pass->piece;
+    const uint32_t *words = piece_words(pass, 0);
+    uint64_t stride = pass->job->args->tile->word_stride;
+    const struct w4_codes *codes = &pass->job->codes;
+    for (size_t i = 0; i < piece->n; i += W4_WORD_CODES) {
+        for (uint32_t v = 0; v < PANEL_VECTORS; v++) {
+            struct w4_words w = load_words(pass, words, stride, v, 0);
+#pragma GCC unroll 8
+            for (unsigned j = 0; j < W4_WORD_CODES; j++) {
+                panel[(i + j) * PANEL_VECTORS + v] =
+                        w4_words_decode(codes, &w, j, 0);
+            }
+        }
+        words += stride;
+    }
+}
+
+/* `height` rows times PANEL_VECTORS vectors from a panel. */
+W4_INLINE void
+pass_panel(const struct pass *pass, const w4_vf *panel, const size_t height)
+{
+    const float *a = pass->rows->a + pass->row * W4_PIECE;
+    w4_vf sums[PANEL_ROWS][W4_VECTORS_TOGETHER];
+    clear(sums, height, PANEL_VECTORS);
+    for (size_t i = 0; i < pass->piece->n; i++) {
+        const w4_vf *numbers = panel + i * PANEL_VECTORS;
+#pragma GCC unroll 8
+        for (size_t r = 0; r < height; r++) {
+            w4_vf x = w4_vf_set1(a[r * W4_PIECE + i]);
+#pragma GCC unroll 8
+            for (uint32_t v = 0; v < PANEL_VECTORS; v++) {
+                sums[r][v] = w4_vf_fma(x, numbers[v], sums[r][v]);
+            }
+        }
+    }
+    finish(pass, sums, height, PANEL_VECTORS);
+}
+
+static inline void
+run_panel_pass(const struct pass *pass, const w4_vf *panel, size_t height)
+{
+    switch (height) {
+    case 6:
+        pass_panel(pass, panel, 6);
+        break;
+    case 5:
+        pass_panel(pass, panel, 5);
+        break;
+    case 4:
+        pass_panel(pass, panel, 4);
+        break;
+    case 3:
+        pass_panel(pass, panel, 3);
+        break;
+    default:
+        pass_panel(pass, panel, 2);
+        break;
+    }
+}
+
+/* Many rows: in passes of about the same height, none of a single row. */
+static inline void
+run_panel(struct pass *pass)
+{
+    w4_vf panel[W4_PIECE * PANEL_VECTORS];
+    size_t n_passes = (pass->rows->n + PANEL_ROWS - 1) / PANEL_ROWS;
+    make_panel(panel, pass);
+    for (; n_passes > 0; n_passes--) {
+        size_t left = pass->rows->n - pass->row;
+        size_t height = (left + n_passes - 1) / n_passes;
+        run_panel_pass(pass, panel, height);
+        pass->row += height;
+    }
+}
+
+static inline void
+run_few(const struct pass *pass)
+{
+    switch (pass->rows->n) {
+    case 1:
+        pass_words(pass, 1, FEW_VECTORS, 0);
+        break;
+    case 2:
+        pass_words(pass, 2, FEW_VECTORS, 0);
+        break;
+    case 3:
+        pass_words(pass, 3, FEW_VECTORS, 0);
+        break;
+    case 4:
+        pass_words(pass, 4, FEW_VECTORS, 0);
+        break;
+#if FEW_ROWS > 4
+    case 5:
+        pass_words(pass, 5, FEW_VECTORS, 0);
+        break;
+    case 6:
+        pass_words(pass, 6, FEW_VECTORS, 0);
+        break;
+#endif
+    default:
+        break;
+    }
+}
+
+/* A piece of the vectors [begin, end), which have one order of the inputs. */
+static inline void
+run_vectors(const struct w4_tile_job *job, const struct w4_piece *piece,
+        const int32_t *perm, uint32_t begin, uint32_t end)
+{
+    const struct w4_tile_gemm *args = job->args;
+    float a[W4_ROWS_MAX * W4_PIECE];
+    float totals[W4_ROWS_MAX];
+    struct rows rows = {a, totals, args->n_rows};
+    struct pass pass = {job, piece, &rows, 0, begin, 0};
+    for (size_t r = 0; r < rows.n; r++) {
+        totals[r] =
+                w4_piece_row(a + r * W4_PIECE, job, args->rows[r], perm, piece);
+    }
+    uint32_t step = rows.n <= FEW_ROWS ? FEW_VECTORS : PANEL_VECTORS;
+    while (pass.first < end) {
+        uint32_t left = end - pass.first;
+        if (rows.n == 1 && left >= ONE_VECTORS &&
+                is_plain(job, pass.first, ONE_VECTORS)) {
+            pass.n_vectors = ONE_VECTORS;
+            pass_words(&pass, 1, ONE_VECTORS, 1);
+            pass.first += ONE_VECTORS;
+            continue;
+        }
+        pass.row = 0;
+        pass.n_vectors = left < step ? left : step;
+        if (rows.n <= FEW_ROWS) {
+            run_few(&pass);
+        } else {
+            run_panel(&pass);
+        }
+        pass.first += step;
+    }
+}
+
+W4_INLINE void
+w4_tile_gemm_simd(const struct w4_tile_gemm *args)
+{
+    const struct w4_expert *e = args->expert;
+    struct w4_tile_job job;
+    struct w4_piece piece = {0, 0, 0, 0};
+    w4_job_init(&job, args);
+    while (w4_piece_next(&piece, args->matrix)) {
+        if (e->perm == e->perm_up) {
+            run_vectors(&job, &piece, e->perm, 0, job.n_vectors);
+        } else {
+            run_vectors(&job, &piece, e->perm, 0, job.n_first);
+            run_vectors(&job, &piece, e->perm_up, job.n_first, job.n_vectors);
+        }
+    }
+}
+
+#endif

@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: MIT
+ * Copyright (C) 2026 The w4moe authors */
+/**
+ * What the vector kernels of tile_gemm share: the vectors of columns of a tile,
+ * the pieces of the inputs, activations as fp32, scales and zero points.
+ * Compiled once for each instruction set.
+ *
+ * With the number d that a code decodes to (codes.h), a piece of a group adds
+ *
+ *   scale * sum(a * d) + of_total * sum(a)
+ *
+ * to a column, where of_total holds what the zero point or the offset and the
+ * base of d make. Scales enter in fp32, after the sum.
+ */
+#ifndef W4_KERNEL_TILE_GEMM_TILE_JOB_H
+#define W4_KERNEL_TILE_GEMM_TILE_JOB_H
+
+#include "base/half.h"
+#include "kernel/kernel.h"
+#include "kernel/simd/codes.h"
+
+enum {
+    /** Packed positions of a piece; a piece never crosses a group. */
+    W4_PIECE = 128,
+    /** Vectors of columns of a tile; a half of the tile has its own. */
+    W4_VECTORS = W4_TILE_COLUMNS / W4_LANES,
+    /** The most of them that are taken together. */
+    W4_VECTORS_TOGETHER = 8
+};
+
+/** W4_LANES columns, or eight at the end of a half. */
+struct w4_columns {
+    uint32_t mask;
+    /** From the tile's first column, in acc and in memory. */
+    uint32_t column;
+    uint64_t offset;
+};
+
+struct w4_piece {
+    size_t first;
+    size_t n;
+    size_t group;
+    /** Its last words are the last of the tile. */
+    int is_last;
+};
+
+/** One call. */
+struct w4_tile_job {
+    const struct w4_tile_gemm *args;
+    struct w4_codes codes;
+    int has_total;
+    /** Of those, the first n_first are in the first half. Those beyond
+     * n_vectors have an empty mask. */
+    uint32_t n_vectors;
+    uint32_t n_first;
+    struct w4_columns vectors[W4_VECTORS + W4_VECTORS_TOGETHER];
+};
+
+static inline void
+w4_job_add_columns(
+        struct w4_tile_job *job, uint64_t offset, uint32_t column, uint32_t n)
+{
+    for (uint32_t c = 0; c < n; c += W4_LANES) {
+        struct w4_columns *v = &job->vectors[job->n_vectors++];
+        uint32_t lanes = n - c < W4_LANES ? n - c : W4_LANES;
+        v->mask = (1u << lanes) - 1;
+        v->offset = offset + c;
+        v->column = column + c;
+    }
+}
+
+static inline void
+w4_job_init(struct w4_tile_job *job, const struct w4_tile_gemm *args)
+{
+    const struct w4_tile *tile = args->tile;
+    const struct w4_expert *e = args->expert;
+    memset(job, 0, sizeof(*job));
+    job->args = args;
+    w4_job_add_columns(job, 0, 0, tile->half);
+    job->n_first = job->n_vectors;
+    w4_job_add_columns(job, tile->up, tile->half, tile->width - tile->half);
+    w4_codes_init(&job->codes, args->matrix->code, e->offsets != NULL);
+    float symmetric = args->matrix->code == W4MOE_CODE_E2M1
+                              ? 0.0f
+                              : -(float)W4_ZERO_SYMMETRIC;
+    job->has_total = e->qzeros != NULL || e->offsets != NULL ||
+                     job->codes.base != symmetric;
+    memset(args->acc, 0, args->n_rows * W4_TILE_COLUMNS * sizeof(args->acc[0]));
+}
+
+/** The next piece; begins with a piece of zeros. Returns 0 at the end. */
+static inline int
+w4_piece_next(struct w4_piece *piece, const w4moe_matrix *m)
+{
+    piece->first += piece->n;
+    if (piece->first >= m->n_in) {
+        return 0;
+    }
+    size_t end = (piece->group + 1) * m->group_size;
+    if (piece->first >= end) {
+        piece->group++;
+        end += m->group_size;
+    }
+    size_t left = (end < m->n_in ? end : m->n_in) - piece->first;
+    piece->n = left < W4_PIECE ? left : W4_PIECE;
+    piece->is_last = piece->first + piece->n == m->n_in;
+    return 1;
+}
+
+/** A row's 16-bit numbers of a piece, in packed order; `gathered` has room for
+ * W4_PIECE. */
+static inline const uint16_t *
+w4_piece_halves(uint16_t *gathered, const void *row, const int32_t *perm,
+        const struct w4_piece *piece)
+{
+    const uint16_t *halves = row;
+    if (perm == NULL) {
+        return halves + piece->first;
+    }
+    for (size_t i = 0; i < piece->n; i++) {
+        gathered[i] = halves[perm[piece->first + i]];
+    }
+    return gathered;
+}
+
+/** A piece of a row as fp32 in packed order, times the units of the codes;
+ * returns its sum, without them. */
+static inline float
+w4_piece_row(float *a, const struct w4_tile_job *job, const void *row,
+        const int32_t *perm, const struct w4_piece *piece)
+{
+    w4moe_dtype dtype = job->args->dtype;
+    uint16_t gathered[W4_PIECE];
+    const uint16_t *halves = w4_piece_halves(gathered, row, perm, piece);
+    w4_vf sum = w4_vf_zero();
+    for (size_t i = 0; i < piece->n; i += W4_LANES) {
+        /* Pieces are multiples of 8. */
+        w4_vf x = piece->n - i >= W4_LANES
+                          ? w4_vf_load_half(halves + i, dtype)
+                          : w4_vf_load_half_n(halves + i, dtype, 8);
+        sum = w4_vf_add(sum, x);
+#if W4_CODES_HAVE_UNITS
+        const float *units = job->codes.units + i % W4_WORD_CODES;
+        x = w4_vf_mul(x, w4_vf_load(units));
+#endif
+        w4_vf_store(a + i, x);
+    }
+    return w4_vf_sum(sum);
+}
+
+static inline w4_vf
+w4_values_load(
+        const void *array, w4moe_dtype dtype, uint64_t place, uint32_t mask)
+{
+    int full = mask >> (W4_LANES - 1) != 0;
+    switch (dtype) {
+    case W4MOE_F32:
+        return full ? w4_vf_load((const float *)array + place)
+                    : w4_vf_load_n((const float *)array + place, 8);
+    case W4MOE_BF16:
+    case W4MOE_F16:
+        return full ? w4_vf_load_half((const uint16_t *)array + place, dtype)
+                    : w4_vf_load_half_n(
+                              (const uint16_t *)array + place, dtype, 8);
+    default:
+        return w4_e8m0_load((const uint8_t *)array + place, mask);
+    }
+}
+
+static inline w4_vf
+w4_of_total(const struct w4_tile_job *job, const struct w4_columns *at,
+        uint64_t place, size_t group, w4_vf scale)
+{
+    const struct w4_tile_gemm *args = job->args;
+    const struct w4_expert *e = args->expert;
+    w4_vf base = w4_vf_set1(job->codes.base);
+    if (e->offsets != NULL) {
+        w4_vf offset = w4_values_load(
+                e->offsets, args->matrix->offset_dtype, place, at->mask);
+        return w4_vf_fnma(scale, base, offset);
+    }
+    w4_vf zero = w4_vf_zero();
+    if (e->qzeros != NULL) {
+        const struct w4_tile *tile = args->tile;
+        zero = w4_zeros_load(e->qzeros + tile->zero + group * tile->zero_stride,
+                at->offset, at->mask);
+    } else if (args->matrix->code != W4MOE_CODE_E2M1) {
+        zero = w4_vf_set1(W4_ZERO_SYMMETRIC);
+    }
+    return w4_vf_fnma(scale, w4_vf_add(base, zero), w4_vf_zero());
+}
+
+/** What a piece's sums become; see the top. */
+struct w4_factors {
+    w4_vf scale;
+    w4_vf of_total;
+};
+
+/** Of vector v in a group. */
+static inline struct w4_factors
+w4_factors_load(const struct w4_tile_job *job, uint32_t v, size_t group)
+{
+    const struct w4_tile_gemm *args = job->args;
+    const struct w4_tile *tile = args->tile;
+    const struct w4_columns *at = &job->vectors[v];
+    uint64_t place = tile->scale + at->offset + group * tile->scale_stride;
+    struct w4_factors f = {w4_vf_zero(), w4_vf_zero()};
+    f.scale = w4_values_load(
+            args->expert->scales, args->matrix->scale_dtype, place, at->mask);
+    if (job->has_total) {
+        f.of_total = w4_of_total(job, at, place, group, f.scale);
+    }
+    return f;
+}
+
+/** Adds a piece's sums of one row and vector to acc. */
+W4_INLINE void
+w4_piece_finish(const struct w4_tile_job *job, const struct w4_factors *f,
+        uint32_t v, w4_vf sum, size_t row, float total)
+{
+    const struct w4_columns *at = &job->vectors[v];
+    float *acc = job->args->acc + row * W4_TILE_COLUMNS + at->column;
+    w4_vf value = w4_vf_load_mask(acc, at->mask);
+    value = w4_vf_fma(f->scale, sum, value);
+    if (job->has_total) {
+        value = w4_vf_fma(f->of_total, w4_vf_set1(total), value);
+    }
+    w4_vf_store_mask(acc, value, at->mask);
+}
+
+#endif

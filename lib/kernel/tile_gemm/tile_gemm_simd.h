@@ -20,7 +20,7 @@
 
 /* Word rows that are asked for ahead of use: a tile is one stream, but this is
  * farther than the hardware looks by itself. */
-enum { AHEAD = 8 };
+enum { AHEAD = 12 };
 
 /** Activations of a piece, [n][W4_PIECE], and their sums. */
 struct rows {
@@ -65,55 +65,59 @@ clear(w4_vf (*sums)[W4_VECTORS_TOGETHER], const size_t height,
     }
 }
 
+/* Where vector v of a pass stands. In a `plain` pass, a constant, columns stand
+ * side by side, and neither places nor masks are looked up. */
+W4_INLINE struct w4_columns
+columns(const struct pass *pass, uint32_t v, const int plain)
+{
+    const struct w4_columns *at = &pass->job->vectors[pass->first];
+    if (plain) {
+        return (struct w4_columns){
+                .mask = (1u << W4_LANES) - 1,
+                .column = at->column + W4_LANES * v,
+                .offset = at->offset + W4_LANES * v,
+        };
+    }
+    return at[v];
+}
+
 W4_INLINE void
 finish(const struct pass *pass, w4_vf (*sums)[W4_VECTORS_TOGETHER],
-        const size_t height, const uint32_t width)
+        const size_t height, const uint32_t width, const int plain)
 {
+    const struct w4_tile_job *job = pass->job;
+    float *acc = job->args->acc + pass->row * W4_TILE_COLUMNS;
+    const float *totals = pass->rows->totals + pass->row;
 #pragma GCC unroll 8
     for (uint32_t v = 0; v < width; v++) {
-        if (v >= pass->n_vectors) {
+        if (!plain && v >= pass->n_vectors) {
             break;
         }
+        struct w4_columns at = columns(pass, v, plain);
         struct w4_factors f =
-                w4_factors_load(pass->job, pass->first + v, pass->piece->group);
+                w4_factors_load(job, at.offset, at.mask, pass->piece->group);
 #pragma GCC unroll 8
         for (size_t r = 0; r < height; r++) {
-            w4_piece_finish(pass->job, &f, pass->first + v, sums[r][v],
-                    pass->row + r, pass->rows->totals[pass->row + r]);
+            w4_piece_finish(acc + r * W4_TILE_COLUMNS + at.column, at.mask, job,
+                    &f, sums[r][v], totals[r]);
         }
     }
 }
 
-/* Words of vector v of a pass, and a request for those AHEAD rows later. A pass
- * whose columns stand side by side is `plain`, a constant: it looks up neither
- * places nor masks. */
+/* Words of vector v of a pass, and a request for those AHEAD rows later. */
 W4_INLINE struct w4_words
 load_words(const struct pass *pass, const uint32_t *words, uint64_t stride,
         uint32_t v, const int plain)
 {
-    const struct w4_columns *at = &pass->job->vectors[pass->first + v];
-    const uint32_t *p = words + (plain ? W4_LANES * v : at->offset);
+    struct w4_columns at = columns(pass, v, plain);
+    const uint32_t *p = words + (plain ? W4_LANES * v : at.offset);
     if (v % (16 / W4_LANES) == 0) {
         /* As a number: it may be behind the end of the array. */
         __builtin_prefetch(
-                (const void *)((uintptr_t)p + sizeof(*p) * AHEAD * stride));
+                (const void *)((uintptr_t)p + sizeof(*p) * AHEAD * stride), 0,
+                2);
     }
-    return w4_words_load(
-            &pass->job->codes, p, plain ? (1u << W4_LANES) - 1 : at->mask);
-}
-
-/* Whether the `width` vectors from `first` on are plain. */
-static inline int
-is_plain(const struct w4_tile_job *job, uint32_t first, uint32_t width)
-{
-    const struct w4_columns *v = &job->vectors[first];
-    for (uint32_t i = 0; i < width; i++) {
-        if (v[i].mask != (1u << W4_LANES) - 1 ||
-                v[i].offset != v[0].offset + (uint64_t)W4_LANES * i) {
-            return 0;
-        }
-    }
-    return 1;
+    return w4_words_load(&pass->job->codes, p, at.mask);
 }
 
 /* Adds the products of one row of words. */
@@ -162,7 +166,7 @@ pass_words(const struct pass *pass, const size_t height, const uint32_t width,
     if (i < piece->n) {
         add_word_row(sums, pass, words, stride, a + i, height, width, plain, 0);
     }
-    finish(pass, sums, height, width);
+    finish(pass, sums, height, width, plain);
 }
 
 /* Decodes a piece, [n][PANEL_VECTORS]. */
@@ -204,7 +208,7 @@ pass_panel(const struct pass *pass, const w4_vf *panel, const size_t height)
             }
         }
     }
-    finish(pass, sums, height, PANEL_VECTORS);
+    finish(pass, sums, height, PANEL_VECTORS, 0);
 }
 
 static inline void
@@ -244,28 +248,28 @@ run_panel(struct pass *pass)
     }
 }
 
-static inline void
-run_few(const struct pass *pass)
+W4_INLINE void
+run_few(const struct pass *pass, const int plain)
 {
     switch (pass->rows->n) {
     case 1:
-        pass_words(pass, 1, FEW_VECTORS, 0);
+        pass_words(pass, 1, FEW_VECTORS, plain);
         break;
     case 2:
-        pass_words(pass, 2, FEW_VECTORS, 0);
+        pass_words(pass, 2, FEW_VECTORS, plain);
         break;
     case 3:
-        pass_words(pass, 3, FEW_VECTORS, 0);
+        pass_words(pass, 3, FEW_VECTORS, plain);
         break;
     case 4:
-        pass_words(pass, 4, FEW_VECTORS, 0);
+        pass_words(pass, 4, FEW_VECTORS, plain);
         break;
 #if FEW_ROWS > 4
     case 5:
-        pass_words(pass, 5, FEW_VECTORS, 0);
+        pass_words(pass, 5, FEW_VECTORS, plain);
         break;
     case 6:
-        pass_words(pass, 6, FEW_VECTORS, 0);
+        pass_words(pass, 6, FEW_VECTORS, plain);
         break;
 #endif
     default:
@@ -290,8 +294,7 @@ run_vectors(const struct w4_tile_job *job, const struct w4_piece *piece,
     uint32_t step = rows.n <= FEW_ROWS ? FEW_VECTORS : PANEL_VECTORS;
     while (pass.first < end) {
         uint32_t left = end - pass.first;
-        if (rows.n == 1 && left >= ONE_VECTORS &&
-                is_plain(job, pass.first, ONE_VECTORS)) {
+        if (rows.n == 1 && left >= ONE_VECTORS && job->is_plain) {
             pass.n_vectors = ONE_VECTORS;
             pass_words(&pass, 1, ONE_VECTORS, 1);
             pass.first += ONE_VECTORS;
@@ -299,8 +302,10 @@ run_vectors(const struct w4_tile_job *job, const struct w4_piece *piece,
         }
         pass.row = 0;
         pass.n_vectors = left < step ? left : step;
-        if (rows.n <= FEW_ROWS) {
-            run_few(&pass);
+        if (rows.n <= FEW_ROWS && job->is_plain && left >= FEW_VECTORS) {
+            run_few(&pass, 1);
+        } else if (rows.n <= FEW_ROWS) {
+            run_few(&pass, 0);
         } else {
             run_panel(&pass);
         }

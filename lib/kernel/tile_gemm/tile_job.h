@@ -49,6 +49,8 @@ struct w4_tile_job {
     const struct w4_tile_gemm *args;
     struct w4_codes codes;
     int has_total;
+    /** All vectors are full and stand side by side. */
+    int is_plain;
     /** Of those, the first n_first are in the first half. Those beyond
      * n_vectors have an empty mask. */
     uint32_t n_vectors;
@@ -79,6 +81,10 @@ w4_job_init(struct w4_tile_job *job, const struct w4_tile_gemm *args)
     w4_job_add_columns(job, 0, 0, tile->half);
     job->n_first = job->n_vectors;
     w4_job_add_columns(job, tile->up, tile->half, tile->width - tile->half);
+    job->is_plain =
+            tile->width % W4_LANES == 0 &&
+            (tile->half == tile->width ||
+                    (tile->up == tile->half && tile->half % W4_LANES == 0));
     w4_codes_init(&job->codes, args->matrix->code, e->offsets != NULL);
     float symmetric = args->matrix->code == W4MOE_CODE_E2M1
                               ? 0.0f
@@ -148,42 +154,41 @@ w4_piece_row(float *a, const struct w4_tile_job *job, const void *row,
     return w4_vf_sum(sum);
 }
 
-static inline w4_vf
+W4_INLINE w4_vf
 w4_values_load(
         const void *array, w4moe_dtype dtype, uint64_t place, uint32_t mask)
 {
     int full = mask >> (W4_LANES - 1) != 0;
-    switch (dtype) {
-    case W4MOE_F32:
-        return full ? w4_vf_load((const float *)array + place)
-                    : w4_vf_load_n((const float *)array + place, 8);
-    case W4MOE_BF16:
-    case W4MOE_F16:
-        return full ? w4_vf_load_half((const uint16_t *)array + place, dtype)
-                    : w4_vf_load_half_n(
-                              (const uint16_t *)array + place, dtype, 8);
-    default:
-        return w4_e8m0_load((const uint8_t *)array + place, mask);
+    if (dtype == W4MOE_BF16 || dtype == W4MOE_F16) {
+        const uint16_t *halves = (const uint16_t *)array + place;
+        return full ? w4_vf_load_half(halves, dtype)
+                    : w4_vf_load_half_n(halves, dtype, 8);
     }
+    if (dtype == W4MOE_F32) {
+        const float *floats = (const float *)array + place;
+        return full ? w4_vf_load(floats) : w4_vf_load_n(floats, 8);
+    }
+    return w4_e8m0_load((const uint8_t *)array + place, mask);
 }
 
 static inline w4_vf
-w4_of_total(const struct w4_tile_job *job, const struct w4_columns *at,
-        uint64_t place, size_t group, w4_vf scale)
+w4_of_total(const struct w4_tile_job *job, uint64_t offset, uint32_t mask,
+        size_t group, w4_vf scale)
 {
     const struct w4_tile_gemm *args = job->args;
     const struct w4_expert *e = args->expert;
+    const struct w4_tile *tile = args->tile;
     w4_vf base = w4_vf_set1(job->codes.base);
     if (e->offsets != NULL) {
-        w4_vf offset = w4_values_load(
-                e->offsets, args->matrix->offset_dtype, place, at->mask);
-        return w4_vf_fnma(scale, base, offset);
+        uint64_t place = tile->scale + group * tile->scale_stride + offset;
+        w4_vf value = w4_values_load(
+                e->offsets, args->matrix->offset_dtype, place, mask);
+        return w4_vf_fnma(scale, base, value);
     }
     w4_vf zero = w4_vf_zero();
     if (e->qzeros != NULL) {
-        const struct w4_tile *tile = args->tile;
         zero = w4_zeros_load(e->qzeros + tile->zero + group * tile->zero_stride,
-                at->offset, at->mask);
+                offset, mask);
     } else if (args->matrix->code != W4MOE_CODE_E2M1) {
         zero = w4_vf_set1(W4_ZERO_SYMMETRIC);
     }
@@ -196,36 +201,34 @@ struct w4_factors {
     w4_vf of_total;
 };
 
-/** Of vector v in a group. */
-static inline struct w4_factors
-w4_factors_load(const struct w4_tile_job *job, uint32_t v, size_t group)
+/** Of the columns at an offset of the tile, in a group. */
+W4_INLINE struct w4_factors
+w4_factors_load(const struct w4_tile_job *job, uint64_t offset, uint32_t mask,
+        size_t group)
 {
     const struct w4_tile_gemm *args = job->args;
     const struct w4_tile *tile = args->tile;
-    const struct w4_columns *at = &job->vectors[v];
-    uint64_t place = tile->scale + at->offset + group * tile->scale_stride;
+    uint64_t place = tile->scale + group * tile->scale_stride + offset;
     struct w4_factors f = {w4_vf_zero(), w4_vf_zero()};
     f.scale = w4_values_load(
-            args->expert->scales, args->matrix->scale_dtype, place, at->mask);
+            args->expert->scales, args->matrix->scale_dtype, place, mask);
     if (job->has_total) {
-        f.of_total = w4_of_total(job, at, place, group, f.scale);
+        f.of_total = w4_of_total(job, offset, mask, group, f.scale);
     }
     return f;
 }
 
-/** Adds a piece's sums of one row and vector to acc. */
+/** Adds a piece's sums of one row to acc. */
 W4_INLINE void
-w4_piece_finish(const struct w4_tile_job *job, const struct w4_factors *f,
-        uint32_t v, w4_vf sum, size_t row, float total)
+w4_piece_finish(float *acc, uint32_t mask, const struct w4_tile_job *job,
+        const struct w4_factors *f, w4_vf sum, float total)
 {
-    const struct w4_columns *at = &job->vectors[v];
-    float *acc = job->args->acc + row * W4_TILE_COLUMNS + at->column;
-    w4_vf value = w4_vf_load_mask(acc, at->mask);
+    w4_vf value = w4_vf_load_mask(acc, mask);
     value = w4_vf_fma(f->scale, sum, value);
     if (job->has_total) {
         value = w4_vf_fma(f->of_total, w4_vf_set1(total), value);
     }
-    w4_vf_store_mask(acc, value, at->mask);
+    w4_vf_store_mask(acc, value, mask);
 }
 
 #endif

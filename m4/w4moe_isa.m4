@@ -17,6 +17,12 @@ AC_DEFUN([W4MOE_ISA], [
     W4MOE_TRY_ISA([AVX512], [avx512], [[#include <immintrin.h>]],
         [[__m512 x = _mm512_setzero_ps();
           return (int)_mm512_reduce_add_ps(_mm512_fmadd_ps(x, x, x));]])
+    W4MOE_AVX512BF16_CFLAGS="-mavx512f -mavx512bw -mavx512bf16"
+    W4MOE_TRY_ISA([AVX512BF16], [avx512bf16], [[#include <immintrin.h>]],
+        [[__m512i x = _mm512_permutexvar_epi16(
+              _mm512_setzero_si512(), _mm512_setzero_si512());
+          return (int)_mm512_reduce_add_ps(_mm512_dpbf16_ps(
+              _mm512_setzero_ps(), (__m512bh)x, (__m512bh)x));]])
     W4MOE_NEON_CFLAGS=
     W4MOE_TRY_ISA([NEON], [neon], [[#include <arm_neon.h>]],
         [[#ifndef __aarch64__

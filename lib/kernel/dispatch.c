@@ -34,20 +34,45 @@ runs_avx512(void)
 }
 #endif
 
+#if W4_HAVE_AVX512BF16
+static int
+runs_avx512bf16(void)
+{
+    __builtin_cpu_init();
+    return __builtin_cpu_supports("avx512bf16") &&
+           __builtin_cpu_supports("avx512bw");
+}
+
+/* Intel's cores take as long for a dot product of pairs as for four fp32
+ * multiply-adds (measured: bench/LOG.md), AMD's as long as for one. */
+static int
+prefers_avx512bf16(void)
+{
+    return runs_avx512bf16() && __builtin_cpu_is("amd");
+}
+#endif
+
 /* Best last. */
 static const struct {
     struct w4_kernels kernels;
     runs_fn *runs;
+    /* Whether it is taken if none is named. */
+    runs_fn *preferred;
 } variants[] = {
-        {{"ref", w4_tile_gemm_ref, w4_act_ref}, runs_always},
+        {{"ref", w4_tile_gemm_ref, w4_act_ref}, runs_always, runs_always},
 #if W4_HAVE_NEON
-        {{"neon", w4_tile_gemm_neon, w4_act_ref}, runs_always},
+        {{"neon", w4_tile_gemm_neon, w4_act_ref}, runs_always, runs_always},
 #endif
 #if W4_HAVE_AVX2
-        {{"avx2", w4_tile_gemm_avx2, w4_act_ref}, runs_avx2},
+        {{"avx2", w4_tile_gemm_avx2, w4_act_ref}, runs_avx2, runs_avx2},
 #endif
 #if W4_HAVE_AVX512
-        {{"avx512", w4_tile_gemm_avx512, w4_act_avx512}, runs_avx512},
+        {{"avx512", w4_tile_gemm_avx512, w4_act_avx512}, runs_avx512,
+                runs_avx512},
+#endif
+#if W4_HAVE_AVX512BF16
+        {{"avx512bf16", w4_tile_gemm_avx512bf16, w4_act_avx512},
+                runs_avx512bf16, prefers_avx512bf16},
 #endif
 };
 
@@ -78,7 +103,7 @@ w4_kernels_pick(struct w4_err *err, const struct w4_kernels **kernels_p,
                     "it",
                     variants[i].kernels.name);
         }
-        if (named || (any && variants[i].runs())) {
+        if (named || (any && variants[i].preferred())) {
             *kernels_p = &variants[i].kernels;
             return W4MOE_OK;
         }

@@ -71,6 +71,7 @@ extern w4moe_status w4_kernels_pick(struct w4_err *err,
 extern w4_tile_gemm_fn w4_tile_gemm_ref;
 extern w4_tile_gemm_fn w4_tile_gemm_avx2;
 extern w4_tile_gemm_fn w4_tile_gemm_avx512;
+extern w4_tile_gemm_fn w4_tile_gemm_avx512bf16;
 extern w4_tile_gemm_fn w4_tile_gemm_neon;
 extern w4_act_fn w4_act_ref;
 extern w4_act_fn w4_act_avx512;

@@ -1,8 +1,13 @@
 /* SPDX-License-Identifier: MIT
  * Copyright (C) 2026 The w4moe authors */
 /**
- * Codes, zero points and E8M0 scales to vectors of floats, the same names for
- * each instruction set.
+ * Codes, zero points and E8M0 scales to vectors, the same names for each
+ * instruction set.
+ *
+ * A decoded vector holds, for each of W4_LANES columns, the numbers of
+ * W4_TOGETHER places of a word, which are multiplied in one step with as many
+ * activations: one fp32 number, or a pair of bf16 numbers. Four bytes either
+ * way.
  *
  *   w4_codes_init(codes, code, raw)
  *       What decodes a matrix: with the value v of a code (0 .. 15, or the E2M1
@@ -14,19 +19,16 @@
  *       the activations are multiplied with it, powers of two, exactly.
  *   w4_words_load(codes, p, mask)
  *       W4_LANES words of 8 codes each.
- *   w4_words_decode(codes, words, j, read_on)
- *       The codes at place j. read_on: the three bytes behind the words may be
- *       read, too.
+ *   w4_words_decode(codes, words, step, read_on)
+ *       The codes at the places W4_TOGETHER * step and on, a w4_decoded.
+ *       read_on: the three bytes behind the words may be read, too.
+ *   w4_multiply_add(sums, a, decoded)
+ *       sums + a * decoded; a points to W4_TOGETHER activations, 4 bytes.
  *   w4_zeros_load(zeros, place, mask)
  *       Zero points of the columns from `place` on, a multiple of 8 and of
  *       W4_LANES / 2.
  *   w4_e8m0_load(p, mask)
  *       Scales that are powers of two (2^(p - 127); 255 is NaN).
- *
- *   w4_vf_load_mask(p, mask) w4_vf_store_mask(p, v, mask)
- *
- * mask has a bit for each column that exists: all W4_LANES, or, if those are
- * 16, the first 8.
  */
 #ifndef W4_KERNEL_SIMD_CODES_H
 #define W4_KERNEL_SIMD_CODES_H
@@ -37,12 +39,30 @@
 #include "format/matrix.h"
 #include "kernel/simd/simd.h"
 
-#if defined(__AVX512F__)
+#if defined(__AVX512BF16__)
+#include "kernel/simd/codes_avx512bf16.h"
+#include "kernel/simd/scales_avx512.h"
+#elif defined(__AVX512F__)
 #include "kernel/simd/codes_avx512.h"
+#include "kernel/simd/scales_avx512.h"
 #elif defined(__AVX2__)
 #include "kernel/simd/codes_avx2.h"
+#include "kernel/simd/scales_avx2.h"
 #else
 #include "kernel/simd/codes_neon.h"
+#include "kernel/simd/scales_neon.h"
+#endif
+
+#if !defined(__AVX512BF16__)
+enum { W4_TOGETHER = 1 };
+
+typedef w4_vf w4_decoded;
+
+W4_INLINE w4_vf
+w4_multiply_add(w4_vf sums, const float *a, w4_decoded decoded)
+{
+    return w4_vf_fma(w4_vf_set1(*a), decoded, sums);
+}
 #endif
 
 #endif

@@ -71,55 +71,17 @@ w4_words_load(const struct w4_codes *codes, const uint32_t *p, uint32_t mask)
 
 W4_INLINE w4_vf
 w4_words_decode(const struct w4_codes *codes, const struct w4_words *words,
-        const unsigned j, const int read_on)
+        const unsigned step, const int read_on)
 {
     (void)codes;
     (void)read_on;
-    const unsigned bit = w4_code_bit(j);
+    const unsigned bit = w4_code_bit(step);
     __m256i numbers = bit % 8 == 0 ? words->low : words->high;
     if (bit / 8 == 3) {
         return _mm256_cvtepi32_ps(_mm256_srli_epi32(numbers, 24));
     }
     __m256i byte = _mm256_set1_epi32(0xFF << bit / 8 * 8);
     return _mm256_cvtepi32_ps(_mm256_and_si256(numbers, byte));
-}
-
-W4_INLINE w4_vf
-w4_zeros_load(const uint32_t *zeros, uint64_t place, uint32_t mask)
-{
-    (void)mask;
-    const __m256i shifts = _mm256_set_epi32(28, 24, 20, 16, 12, 8, 4, 0);
-    __m256i word = _mm256_set1_epi32((int)zeros[place / W4_WORD_ZEROS]);
-    __m256i next = _mm256_add_epi32(
-            _mm256_srlv_epi32(word, shifts), _mm256_set1_epi32(1));
-    return _mm256_cvtepi32_ps(_mm256_and_si256(next, _mm256_set1_epi32(15)));
-}
-
-W4_INLINE w4_vf
-w4_e8m0_load(const uint8_t *p, uint32_t mask)
-{
-    (void)mask;
-    __m256i e = _mm256_cvtepu8_epi32(_mm_loadl_epi64((const void *)p));
-    __m256i next = _mm256_add_epi32(e, _mm256_set1_epi32(1));
-    __m256i special =
-            _mm256_cmpeq_epi32(_mm256_and_si256(next, _mm256_set1_epi32(0xFE)),
-                    _mm256_setzero_si256());
-    return _mm256_castsi256_ps(_mm256_or_si256(_mm256_slli_epi32(e, 23),
-            _mm256_and_si256(special, _mm256_set1_epi32(0x400000))));
-}
-
-W4_INLINE w4_vf
-w4_vf_load_mask(const float *p, uint32_t mask)
-{
-    (void)mask;
-    return w4_vf_load(p);
-}
-
-W4_INLINE void
-w4_vf_store_mask(float *p, w4_vf v, uint32_t mask)
-{
-    (void)mask;
-    w4_vf_store(p, v);
 }
 
 #endif

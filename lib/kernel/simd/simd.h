@@ -10,6 +10,9 @@
  *
  *   w4_vf_zero() w4_vf_set1(x) w4_vf_load(p) w4_vf_store(p, v)
  *   w4_vf_load_n(p, n) w4_vf_store_n(p, v, n)    the first n lanes, 0 beyond
+ *   w4_vf_load_mask(p, mask) w4_vf_store_mask(p, v, mask)
+ *                                  the lanes with a bit, which is all of them
+ *                                  or, if there are 16, the first 8
  *   w4_vf_add sub mul div (a, b)
  *   w4_vf_fma(a, b, c)             a * b + c, rounded once
  *   w4_vf_fnma(a, b, c)            c - a * b, rounded once

@@ -190,4 +190,16 @@ w4_vf_store_half_n(uint16_t *p, w4moe_dtype dtype, w4_vf v, size_t n)
     memcpy(p, halves, n * sizeof(halves[0]));
 }
 
+W4_INLINE w4_vf
+w4_vf_load_mask(const float *p, uint32_t mask)
+{
+    return _mm512_maskz_loadu_ps((__mmask16)mask, p);
+}
+
+W4_INLINE void
+w4_vf_store_mask(float *p, w4_vf v, uint32_t mask)
+{
+    _mm512_mask_storeu_ps(p, (__mmask16)mask, v);
+}
+
 #endif

@@ -188,4 +188,18 @@ w4_vf_store_half_n(uint16_t *p, w4moe_dtype dtype, w4_vf v, size_t n)
     memcpy(p, halves, n * sizeof(halves[0]));
 }
 
+W4_INLINE w4_vf
+w4_vf_load_mask(const float *p, uint32_t mask)
+{
+    (void)mask;
+    return w4_vf_load(p);
+}
+
+W4_INLINE void
+w4_vf_store_mask(float *p, w4_vf v, uint32_t mask)
+{
+    (void)mask;
+    w4_vf_store(p, v);
+}
+
 #endif

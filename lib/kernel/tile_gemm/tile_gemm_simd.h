@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * Copyright (C) 2026 The w4moe authors */
 /**
- * tile_gemm with fp32 multiply-adds, written once for all vectors. Few rows use
+ * tile_gemm, written once for all vectors. Few rows use
  * the decoded numbers from registers, many rows from a panel that is decoded
  * once for all of them. Either way the sum of a row and column is the same to
  * the bit.
@@ -22,7 +22,7 @@
  * farther than the hardware looks by itself. */
 enum { AHEAD = 12 };
 
-/** Activations of a piece, [n][W4_PIECE], and their sums. */
+/** Activations of a piece, [n][W4_PIECE_STEPS], and their sums. */
 struct rows {
     const float *a;
     const float *totals;
@@ -133,15 +133,15 @@ add_word_row(w4_vf (*sums)[W4_VECTORS_TOGETHER], const struct pass *pass,
         w[v] = load_words(pass, words, stride, v, plain);
     }
 #pragma GCC unroll 8
-    for (unsigned j = 0; j < W4_WORD_CODES; j++) {
+    for (unsigned j = 0; j < W4_WORD_STEPS; j++) {
 #pragma GCC unroll 8
         for (uint32_t v = 0; v < width; v++) {
-            w4_vf number =
+            w4_decoded number =
                     w4_words_decode(&pass->job->codes, &w[v], j, read_on);
 #pragma GCC unroll 8
             for (size_t r = 0; r < height; r++) {
-                w4_vf x = w4_vf_set1(a[r * W4_PIECE + j]);
-                sums[r][v] = w4_vf_fma(x, number, sums[r][v]);
+                sums[r][v] = w4_multiply_add(
+                        sums[r][v], a + r * W4_PIECE_STEPS + j, number);
             }
         }
     }
@@ -155,64 +155,66 @@ pass_words(const struct pass *pass, const size_t height, const uint32_t width,
     const struct w4_piece *piece = pass->piece;
     uint64_t stride = pass->job->args->tile->word_stride;
     const uint32_t *words = piece_words(pass, plain);
-    const float *a = pass->rows->a + pass->row * W4_PIECE;
-    size_t n_safe = piece->n - (piece->is_last ? W4_WORD_CODES : 0);
+    const float *a = pass->rows->a + pass->row * W4_PIECE_STEPS;
+    size_t n_rows = piece->n / W4_WORD_CODES;
+    size_t n_safe = n_rows - (piece->is_last ? 1 : 0);
     w4_vf sums[PANEL_ROWS][W4_VECTORS_TOGETHER];
     clear(sums, height, width);
-    size_t i = 0;
-    for (; i < n_safe; i += W4_WORD_CODES, words += stride) {
-        add_word_row(sums, pass, words, stride, a + i, height, width, plain, 1);
+    for (size_t i = 0; i < n_safe; i++) {
+        add_word_row(sums, pass, words, stride, a, height, width, plain, 1);
+        words += stride;
+        a += W4_WORD_STEPS;
     }
-    if (i < piece->n) {
-        add_word_row(sums, pass, words, stride, a + i, height, width, plain, 0);
+    if (n_safe < n_rows) {
+        add_word_row(sums, pass, words, stride, a, height, width, plain, 0);
     }
     finish(pass, sums, height, width, plain);
 }
 
-/* Decodes a piece, [n][PANEL_VECTORS]. */
+/* Decodes a piece, [steps][PANEL_VECTORS]. */
 static inline void
-make_panel(w4_vf *panel, const struct pass *pass)
+make_panel(w4_decoded *panel, const struct pass *pass)
 {
-    const struct w4_piece *piece = pass->piece;
     const uint32_t *words = piece_words(pass, 0);
     uint64_t stride = pass->job->args->tile->word_stride;
     const struct w4_codes *codes = &pass->job->codes;
-    for (size_t i = 0; i < piece->n; i += W4_WORD_CODES) {
+    for (size_t i = 0; i < pass->piece->n; i += W4_WORD_CODES) {
         for (uint32_t v = 0; v < PANEL_VECTORS; v++) {
             struct w4_words w = load_words(pass, words, stride, v, 0);
 #pragma GCC unroll 8
-            for (unsigned j = 0; j < W4_WORD_CODES; j++) {
-                panel[(i + j) * PANEL_VECTORS + v] =
-                        w4_words_decode(codes, &w, j, 0);
+            for (unsigned j = 0; j < W4_WORD_STEPS; j++) {
+                panel[j * PANEL_VECTORS + v] = w4_words_decode(codes, &w, j, 0);
             }
         }
+        panel += W4_WORD_STEPS * PANEL_VECTORS;
         words += stride;
     }
 }
 
 /* `height` rows times PANEL_VECTORS vectors from a panel. */
 W4_INLINE void
-pass_panel(const struct pass *pass, const w4_vf *panel, const size_t height)
+pass_panel(
+        const struct pass *pass, const w4_decoded *panel, const size_t height)
 {
-    const float *a = pass->rows->a + pass->row * W4_PIECE;
+    const float *a = pass->rows->a + pass->row * W4_PIECE_STEPS;
     w4_vf sums[PANEL_ROWS][W4_VECTORS_TOGETHER];
     clear(sums, height, PANEL_VECTORS);
-    for (size_t i = 0; i < pass->piece->n; i++) {
-        const w4_vf *numbers = panel + i * PANEL_VECTORS;
+    for (size_t i = 0; i < pass->piece->n / W4_TOGETHER; i++) {
 #pragma GCC unroll 8
         for (size_t r = 0; r < height; r++) {
-            w4_vf x = w4_vf_set1(a[r * W4_PIECE + i]);
 #pragma GCC unroll 8
             for (uint32_t v = 0; v < PANEL_VECTORS; v++) {
-                sums[r][v] = w4_vf_fma(x, numbers[v], sums[r][v]);
+                sums[r][v] = w4_multiply_add(
+                        sums[r][v], a + r * W4_PIECE_STEPS + i, panel[v]);
             }
         }
+        panel += PANEL_VECTORS;
     }
     finish(pass, sums, height, PANEL_VECTORS, 0);
 }
 
 static inline void
-run_panel_pass(const struct pass *pass, const w4_vf *panel, size_t height)
+run_panel_pass(const struct pass *pass, const w4_decoded *panel, size_t height)
 {
     switch (height) {
     case 6:
@@ -237,7 +239,7 @@ run_panel_pass(const struct pass *pass, const w4_vf *panel, size_t height)
 static inline void
 run_panel(struct pass *pass)
 {
-    w4_vf panel[W4_PIECE * PANEL_VECTORS];
+    w4_decoded panel[W4_PIECE_STEPS * PANEL_VECTORS];
     size_t n_passes = (pass->rows->n + PANEL_ROWS - 1) / PANEL_ROWS;
     make_panel(panel, pass);
     for (; n_passes > 0; n_passes--) {
@@ -283,13 +285,13 @@ run_vectors(const struct w4_tile_job *job, const struct w4_piece *piece,
         const int32_t *perm, uint32_t begin, uint32_t end)
 {
     const struct w4_tile_gemm *args = job->args;
-    float a[W4_ROWS_MAX * W4_PIECE];
+    float a[W4_ROWS_MAX * W4_PIECE_STEPS];
     float totals[W4_ROWS_MAX];
     struct rows rows = {a, totals, args->n_rows};
     struct pass pass = {job, piece, &rows, 0, begin, 0};
     for (size_t r = 0; r < rows.n; r++) {
-        totals[r] =
-                w4_piece_row(a + r * W4_PIECE, job, args->rows[r], perm, piece);
+        totals[r] = w4_piece_row(
+                a + r * W4_PIECE_STEPS, job, args->rows[r], perm, piece);
     }
     uint32_t step = rows.n <= FEW_ROWS ? FEW_VECTORS : PANEL_VECTORS;
     while (pass.first < end) {

@@ -22,6 +22,9 @@
 enum {
     /** Packed positions of a piece; a piece never crosses a group. */
     W4_PIECE = 128,
+    /** Steps of a piece and of a word; see codes.h. */
+    W4_PIECE_STEPS = W4_PIECE / W4_TOGETHER,
+    W4_WORD_STEPS = W4_WORD_CODES / W4_TOGETHER,
     /** Vectors of columns of a tile; a half of the tile has its own. */
     W4_VECTORS = W4_TILE_COLUMNS / W4_LANES,
     /** The most of them that are taken together. */
@@ -129,8 +132,8 @@ w4_piece_halves(uint16_t *gathered, const void *row, const int32_t *perm,
     return gathered;
 }
 
-/** A piece of a row as fp32 in packed order, times the units of the codes;
- * returns its sum, without them. */
+/** A piece of a row in packed order as w4_multiply_add() takes it: fp32, times
+ * the units of the codes, or bf16 as it is. Returns its sum, without units. */
 static inline float
 w4_piece_row(float *a, const struct w4_tile_job *job, const void *row,
         const int32_t *perm, const struct w4_piece *piece)
@@ -145,11 +148,17 @@ w4_piece_row(float *a, const struct w4_tile_job *job, const void *row,
                           ? w4_vf_load_half(halves + i, dtype)
                           : w4_vf_load_half_n(halves + i, dtype, 8);
         sum = w4_vf_add(sum, x);
+        if (W4_TOGETHER == 2) {
+            continue;
+        }
 #if W4_CODES_HAVE_UNITS
         const float *units = job->codes.units + i % W4_WORD_CODES;
         x = w4_vf_mul(x, w4_vf_load(units));
 #endif
         w4_vf_store(a + i, x);
+    }
+    if (W4_TOGETHER == 2) {
+        memcpy(a, halves, piece->n * sizeof(halves[0]));
     }
     return w4_vf_sum(sum);
 }

@@ -39,8 +39,9 @@
  * (tanh does not enlarge a relative error), 2 tanhf() and 1 expf() of 2 units
  * in the last place (4 roundings) each, 1 sum, 1 quotient, 4 products: 20.
  *
- * Argument: t is the argument of exp(); its rounding, |t| 2^-24 absolute, is a
- * relative error of exp() and at most that of 1 / (1 + exp()).
+ * Argument: t is the argument of exp() where that is positive; its rounding,
+ * |t| 2^-24 absolute, is a relative error of exp() and at most that of
+ * 1 / (1 + exp()). Below 0 the 1 hides it: |t| exp(t) < 0.4.
  *
  * Cancel: 1 + erf() and 1 + tanh() lose relative accuracy where they are near
  * 0. Their absolute error is at most 2 half units of erff() or tanhf() near 1
@@ -55,5 +56,17 @@
 #define TOL_ACT_STEPS 20.0
 #define TOL_ACT_CANCEL 4.0
 #define TOL_ACT_FLOOR 0x1p-126
+
+/**
+ * The act kernel with fp32 output, whose promises are in w4moe_activate(3) and
+ * lib/kernel/act/act_simd.h: units in the last place of the result, and half
+ * units for each of the sigmoid's rounded argument.
+ *
+ * Subnormal: a quotient by beta or linear_beta that is below 2^-126 is off by
+ * up to 2^-150, times 8 at most in the tests.
+ */
+#define TOL_ACT_ULP 8.0
+#define TOL_ACT_ARGUMENT 4.0
+#define TOL_ACT_SUBNORMAL 0x1p-146
 
 #endif

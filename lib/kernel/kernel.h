@@ -74,7 +74,9 @@ extern w4_tile_gemm_fn w4_tile_gemm_avx512;
 extern w4_tile_gemm_fn w4_tile_gemm_avx512bf16;
 extern w4_tile_gemm_fn w4_tile_gemm_neon;
 extern w4_act_fn w4_act_ref;
+extern w4_act_fn w4_act_avx2;
 extern w4_act_fn w4_act_avx512;
+extern w4_act_fn w4_act_neon;
 
 /** Checks a caller's activation and fills in the defaults. Returns OK, INVALID
  * or UNSUPPORTED. */

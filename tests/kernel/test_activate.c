@@ -10,36 +10,12 @@
 #include <string.h>
 
 #include "../tol.h"
+#include "act_kinds.h"
 #include "oracle.h"
 
 enum { GUARD_BYTE = 0xA5 };
 
 static const w4moe_dtype floats[3] = {W4MOE_BF16, W4MOE_F16, W4MOE_F32};
-
-/* Every kind, with default and with other parameters. */
-static const w4moe_activation kinds[] = {
-        {.kind = W4MOE_ACT_SILU},
-        {.kind = W4MOE_ACT_SILU, .limit = 2.5f},
-        {.kind = W4MOE_ACT_GELU},
-        {.kind = W4MOE_ACT_GELU_TANH},
-        {.kind = W4MOE_ACT_SWIGLUOAI},
-        {.kind = W4MOE_ACT_SWIGLUOAI, .limit = 3, .alpha = 1.25f},
-        {.kind = W4MOE_ACT_SWIGLUOAI_UNINTERLEAVE, .limit = 7},
-        {.kind = W4MOE_ACT_SWIGLUOAI_UNINTERLEAVE,
-                .limit = 10,
-                .alpha = 0.75f,
-                .beta = 1.5f},
-        {.kind = W4MOE_ACT_SWIGLUSTEP},
-        {.kind = W4MOE_ACT_SWIGLUSTEP, .limit = 1.75f},
-        {.kind = W4MOE_ACT_SITU, .beta = 3},
-        {.kind = W4MOE_ACT_SITU, .beta = 8, .linear_beta = 2.5f},
-        {.kind = W4MOE_ACT_SILU_NO_MUL},
-        {.kind = W4MOE_ACT_GELU_NO_MUL},
-        {.kind = W4MOE_ACT_GELU_TANH_NO_MUL},
-        {.kind = W4MOE_ACT_RELU2_NO_MUL},
-};
-
-enum { N_KINDS = sizeof(kinds) / sizeof(kinds[0]) };
 
 /* Rows in and out, with what stands between them. */
 struct problem {
@@ -138,7 +114,7 @@ bound(const struct problem *p, double exact, double gate, double up)
                   p->act.kind == W4MOE_ACT_GELU_NO_MUL ||
                   p->act.kind == W4MOE_ACT_GELU_TANH ||
                   p->act.kind == W4MOE_ACT_GELU_TANH_NO_MUL;
-    double t = size * (alpha > 1 ? alpha : 1);
+    double t = gate < 0 ? size * (alpha > 1 ? alpha : 1) : 0;
     double limit = half_step(p->dtype, exact) +
                    (TOL_ACT_STEPS + t) * TOL_HALF_ULP * fabs(exact) +
                    TOL_ACT_FLOOR * (1 + size) * (1 + factor);

@@ -22,7 +22,7 @@
  *   w4_vf_with_sign(x, s)          |x| with the sign of s
  *   w4_vf_if_less(a, b, yes, no)   lane by lane: a < b ? yes : no
  *   w4_vf_round(x)                 to the nearest whole number, ties to even
- *   w4_vf_scale(x, n)              x 2^n, whole n in -300 .. 300
+ *   w4_vf_scale(x, n)              x 2^n, whole n in -252 .. 252
  *   w4_vf_sum(v)                   of the lanes, in a fixed order
  *   w4_vf_load_half(p, dtype)      bf16 or fp16, exact
  *   w4_vf_load_half_n(p, dtype, n) the first n lanes, 0 beyond

@@ -132,17 +132,14 @@ w4_vf_power_of_two(__m256i n)
             _mm256_slli_epi32(_mm256_add_epi32(n, _mm256_set1_epi32(127)), 23));
 }
 
-/* In three factors, each a normal number. */
+/* In two factors, each a normal number. */
 W4_INLINE w4_vf
 w4_vf_scale(w4_vf x, w4_vf n)
 {
     __m256i whole = _mm256_cvtps_epi32(n);
-    __m256i third =
-            _mm256_cvtps_epi32(_mm256_mul_ps(n, _mm256_set1_ps(1.0f / 3.0f)));
-    __m256i rest = _mm256_sub_epi32(whole, _mm256_add_epi32(third, third));
-    w4_vf factor = w4_vf_power_of_two(third);
-    x = _mm256_mul_ps(_mm256_mul_ps(x, factor), w4_vf_power_of_two(rest));
-    return _mm256_mul_ps(x, factor);
+    __m256i half = _mm256_srai_epi32(whole, 1);
+    x = _mm256_mul_ps(x, w4_vf_power_of_two(half));
+    return _mm256_mul_ps(x, w4_vf_power_of_two(_mm256_sub_epi32(whole, half)));
 }
 
 W4_INLINE float

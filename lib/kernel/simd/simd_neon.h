@@ -131,16 +131,14 @@ w4_vf_power_of_two(int32x4_t n)
             vshlq_n_s32(vaddq_s32(n, vdupq_n_s32(127)), 23));
 }
 
-/* In three factors, each a normal number. */
+/* In two factors, each a normal number. */
 W4_INLINE w4_vf
 w4_vf_scale(w4_vf x, w4_vf n)
 {
     int32x4_t whole = vcvtnq_s32_f32(n);
-    int32x4_t third = vcvtnq_s32_f32(vmulq_n_f32(n, 1.0f / 3.0f));
-    int32x4_t rest = vsubq_s32(whole, vaddq_s32(third, third));
-    w4_vf factor = w4_vf_power_of_two(third);
-    x = vmulq_f32(vmulq_f32(x, factor), w4_vf_power_of_two(rest));
-    return vmulq_f32(x, factor);
+    int32x4_t half = vshrq_n_s32(whole, 1);
+    x = vmulq_f32(x, w4_vf_power_of_two(half));
+    return vmulq_f32(x, w4_vf_power_of_two(vsubq_s32(whole, half)));
 }
 
 W4_INLINE float

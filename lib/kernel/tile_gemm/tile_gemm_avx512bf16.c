@@ -3,8 +3,9 @@
 /* tile_gemm with the bf16 dot products of AVX-512. fp16 activations would take
  * two of them, one for the high and one for the low bits, which gains nothing
  * over fp32. */
-enum { ONE_VECTORS = 8, FEW_VECTORS = 4, PANEL_ROWS = 6, PANEL_VECTORS = 4 };
+enum { ONE_VECTORS = 8, FEW_VECTORS = 4, PANEL_VECTORS = 2 };
 #define FEW_ROWS 6
+#define PANEL_ROWS 12
 
 #include "kernel/tile_gemm/tile_gemm_simd.h"
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  * Copyright (C) 2026 The w4moe authors */
 /* tile_gemm with NEON. */
-enum { ONE_VECTORS = 8, FEW_VECTORS = 4, PANEL_ROWS = 6, PANEL_VECTORS = 4 };
+enum { ONE_VECTORS = 8, FEW_VECTORS = 4, PANEL_VECTORS = 4 };
 #define FEW_ROWS 4
+#define PANEL_ROWS 6
 
 #include "kernel/tile_gemm/tile_gemm_simd.h"
 

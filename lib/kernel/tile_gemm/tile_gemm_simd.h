@@ -56,9 +56,9 @@ W4_INLINE void
 clear(w4_vf (*sums)[W4_VECTORS_TOGETHER], const size_t height,
         const uint32_t width)
 {
-#pragma GCC unroll 8
+#pragma GCC unroll 12
     for (size_t r = 0; r < height; r++) {
-#pragma GCC unroll 8
+#pragma GCC unroll 12
         for (uint32_t v = 0; v < width; v++) {
             sums[r][v] = w4_vf_zero();
         }
@@ -88,7 +88,7 @@ finish(const struct pass *pass, w4_vf (*sums)[W4_VECTORS_TOGETHER],
     const struct w4_tile_job *job = pass->job;
     float *acc = job->args->acc + pass->row * W4_TILE_COLUMNS;
     const float *totals = pass->rows->totals + pass->row;
-#pragma GCC unroll 8
+#pragma GCC unroll 12
     for (uint32_t v = 0; v < width; v++) {
         if (!plain && v >= pass->n_vectors) {
             break;
@@ -96,7 +96,7 @@ finish(const struct pass *pass, w4_vf (*sums)[W4_VECTORS_TOGETHER],
         struct w4_columns at = columns(pass, v, plain);
         struct w4_factors f =
                 w4_factors_load(job, at.offset, at.mask, pass->piece->group);
-#pragma GCC unroll 8
+#pragma GCC unroll 12
         for (size_t r = 0; r < height; r++) {
             w4_piece_finish(acc + r * W4_TILE_COLUMNS + at.column, at.mask, job,
                     &f, sums[r][v], totals[r]);
@@ -128,17 +128,17 @@ add_word_row(w4_vf (*sums)[W4_VECTORS_TOGETHER], const struct pass *pass,
         const int read_on)
 {
     struct w4_words w[W4_VECTORS_TOGETHER];
-#pragma GCC unroll 8
+#pragma GCC unroll 12
     for (uint32_t v = 0; v < width; v++) {
         w[v] = load_words(pass, words, stride, v, plain);
     }
-#pragma GCC unroll 8
+#pragma GCC unroll 12
     for (unsigned j = 0; j < W4_WORD_STEPS; j++) {
-#pragma GCC unroll 8
+#pragma GCC unroll 12
         for (uint32_t v = 0; v < width; v++) {
             w4_decoded number =
                     w4_words_decode(&pass->job->codes, &w[v], j, read_on);
-#pragma GCC unroll 8
+#pragma GCC unroll 12
             for (size_t r = 0; r < height; r++) {
                 sums[r][v] = w4_multiply_add(
                         sums[r][v], a + r * W4_PIECE_STEPS + j, number);
@@ -181,7 +181,7 @@ make_panel(w4_decoded *panel, const struct pass *pass)
     for (size_t i = 0; i < pass->piece->n; i += W4_WORD_CODES) {
         for (uint32_t v = 0; v < PANEL_VECTORS; v++) {
             struct w4_words w = load_words(pass, words, stride, v, 0);
-#pragma GCC unroll 8
+#pragma GCC unroll 12
             for (unsigned j = 0; j < W4_WORD_STEPS; j++) {
                 panel[j * PANEL_VECTORS + v] = w4_words_decode(codes, &w, j, 0);
             }
@@ -200,9 +200,9 @@ pass_panel(
     w4_vf sums[PANEL_ROWS][W4_VECTORS_TOGETHER];
     clear(sums, height, PANEL_VECTORS);
     for (size_t i = 0; i < pass->piece->n / W4_TOGETHER; i++) {
-#pragma GCC unroll 8
+#pragma GCC unroll 12
         for (size_t r = 0; r < height; r++) {
-#pragma GCC unroll 8
+#pragma GCC unroll 12
             for (uint32_t v = 0; v < PANEL_VECTORS; v++) {
                 sums[r][v] = w4_multiply_add(
                         sums[r][v], a + r * W4_PIECE_STEPS + i, panel[v]);
@@ -213,10 +213,31 @@ pass_panel(
     finish(pass, sums, height, PANEL_VECTORS, 0);
 }
 
+/* A pass has half of PANEL_ROWS at least: see run_panel() and FEW_ROWS. */
 static inline void
 run_panel_pass(const struct pass *pass, const w4_decoded *panel, size_t height)
 {
     switch (height) {
+#if PANEL_ROWS > 6
+    case 12:
+        pass_panel(pass, panel, 12);
+        break;
+    case 11:
+        pass_panel(pass, panel, 11);
+        break;
+    case 10:
+        pass_panel(pass, panel, 10);
+        break;
+    case 9:
+        pass_panel(pass, panel, 9);
+        break;
+    case 8:
+        pass_panel(pass, panel, 8);
+        break;
+    case 7:
+        pass_panel(pass, panel, 7);
+        break;
+#endif
     case 6:
         pass_panel(pass, panel, 6);
         break;
@@ -230,12 +251,11 @@ run_panel_pass(const struct pass *pass, const w4_decoded *panel, size_t height)
         pass_panel(pass, panel, 3);
         break;
     default:
-        pass_panel(pass, panel, 2);
         break;
     }
 }
 
-/* Many rows: in passes of about the same height, none of a single row. */
+/* Many rows: in passes of about the same height. */
 static inline void
 run_panel(struct pass *pass)
 {
@@ -263,9 +283,11 @@ run_few(const struct pass *pass, const int plain)
     case 3:
         pass_words(pass, 3, FEW_VECTORS, plain);
         break;
+#if FEW_ROWS > 3
     case 4:
         pass_words(pass, 4, FEW_VECTORS, plain);
         break;
+#endif
 #if FEW_ROWS > 4
     case 5:
         pass_words(pass, 5, FEW_VECTORS, plain);

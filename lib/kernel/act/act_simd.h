@@ -33,7 +33,7 @@ W4_INLINE w4_vf
 w4_act_polynomial(w4_vf x, const float *terms, size_t n)
 {
     w4_vf sum = w4_vf_set1(terms[n - 1]);
-#pragma GCC unroll 6
+    W4_UNROLL
     for (size_t i = n - 1; i-- > 0;) {
         sum = w4_vf_fma(sum, x, w4_vf_set1(terms[i]));
     }

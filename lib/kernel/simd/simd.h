@@ -43,6 +43,13 @@
 /** Of functions that take constants, or vectors that must stay registers. */
 #define W4_INLINE static inline __attribute__((always_inline))
 
+/** Before a loop that must be unrolled: its vectors must become registers. */
+#if defined(__clang__)
+#define W4_UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define W4_UNROLL _Pragma("GCC unroll 12")
+#endif
+
 #if defined(__AVX512F__)
 #include "kernel/simd/simd_avx512.h"
 #elif defined(__AVX2__) && defined(__FMA__) && defined(__F16C__)

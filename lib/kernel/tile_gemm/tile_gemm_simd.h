@@ -56,9 +56,9 @@ W4_INLINE void
 clear(w4_vf (*sums)[W4_VECTORS_TOGETHER], const size_t height,
         const uint32_t width)
 {
-#pragma GCC unroll 12
+    W4_UNROLL
     for (size_t r = 0; r < height; r++) {
-#pragma GCC unroll 12
+        W4_UNROLL
         for (uint32_t v = 0; v < width; v++) {
             sums[r][v] = w4_vf_zero();
         }
@@ -88,7 +88,7 @@ finish(const struct pass *pass, w4_vf (*sums)[W4_VECTORS_TOGETHER],
     const struct w4_tile_job *job = pass->job;
     float *acc = job->args->acc + pass->row * W4_TILE_COLUMNS;
     const float *totals = pass->rows->totals + pass->row;
-#pragma GCC unroll 12
+    W4_UNROLL
     for (uint32_t v = 0; v < width; v++) {
         if (!plain && v >= pass->n_vectors) {
             break;
@@ -96,7 +96,7 @@ finish(const struct pass *pass, w4_vf (*sums)[W4_VECTORS_TOGETHER],
         struct w4_columns at = columns(pass, v, plain);
         struct w4_factors f =
                 w4_factors_load(job, at.offset, at.mask, pass->piece->group);
-#pragma GCC unroll 12
+        W4_UNROLL
         for (size_t r = 0; r < height; r++) {
             w4_piece_finish(acc + r * W4_TILE_COLUMNS + at.column, at.mask, job,
                     &f, sums[r][v], totals[r]);
@@ -128,17 +128,17 @@ add_word_row(w4_vf (*sums)[W4_VECTORS_TOGETHER], const struct pass *pass,
         const int read_on)
 {
     struct w4_words w[W4_VECTORS_TOGETHER];
-#pragma GCC unroll 12
+    W4_UNROLL
     for (uint32_t v = 0; v < width; v++) {
         w[v] = load_words(pass, words, stride, v, plain);
     }
-#pragma GCC unroll 12
+    W4_UNROLL
     for (unsigned j = 0; j < W4_WORD_STEPS; j++) {
-#pragma GCC unroll 12
+        W4_UNROLL
         for (uint32_t v = 0; v < width; v++) {
             w4_decoded number =
                     w4_words_decode(&pass->job->codes, &w[v], j, read_on);
-#pragma GCC unroll 12
+            W4_UNROLL
             for (size_t r = 0; r < height; r++) {
                 sums[r][v] = w4_multiply_add(
                         sums[r][v], a + r * W4_PIECE_STEPS + j, number);
@@ -181,7 +181,7 @@ make_panel(w4_decoded *panel, const struct pass *pass)
     for (size_t i = 0; i < pass->piece->n; i += W4_WORD_CODES) {
         for (uint32_t v = 0; v < PANEL_VECTORS; v++) {
             struct w4_words w = load_words(pass, words, stride, v, 0);
-#pragma GCC unroll 12
+            W4_UNROLL
             for (unsigned j = 0; j < W4_WORD_STEPS; j++) {
                 panel[j * PANEL_VECTORS + v] = w4_words_decode(codes, &w, j, 0);
             }
@@ -200,9 +200,9 @@ pass_panel(
     w4_vf sums[PANEL_ROWS][W4_VECTORS_TOGETHER];
     clear(sums, height, PANEL_VECTORS);
     for (size_t i = 0; i < pass->piece->n / W4_TOGETHER; i++) {
-#pragma GCC unroll 12
+        W4_UNROLL
         for (size_t r = 0; r < height; r++) {
-#pragma GCC unroll 12
+            W4_UNROLL
             for (uint32_t v = 0; v < PANEL_VECTORS; v++) {
                 sums[r][v] = w4_multiply_add(
                         sums[r][v], a + r * W4_PIECE_STEPS + i, panel[v]);

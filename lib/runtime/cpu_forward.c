@@ -10,9 +10,13 @@
 #include "base/size.h"
 #include "runtime/cpu_backend.h"
 
-/* Rows of a block. Padding costs nothing here, so blocks are as large as the
- * kernels take them. */
-enum { BLOCK_SIZE = W4_ROWS_MAX };
+/* Rows of a block: as many as the kernels take, or as there are tokens. Padding
+ * is not multiplied, but it is looked at. */
+static size_t
+block_size(size_t n_tokens)
+{
+    return n_tokens < W4_ROWS_MAX ? n_tokens : W4_ROWS_MAX;
+}
 
 /* ------------------------------------------------------------- workspaces */
 
@@ -47,19 +51,23 @@ plan_workspace(struct plan *plan, const w4moe_workspace *ws)
     uint64_t n_slots = (uint64_t)ws->max_tokens * ws->top_k;
     size_t capacity;
     /* One expert more: the one that stands for all that are not here. */
-    w4moe_status status = w4moe_align_capacity(
-            ws->ctx, &capacity, (size_t)n_slots, ws->n_experts + 1, BLOCK_SIZE);
+    w4moe_status status = w4moe_align_capacity(ws->ctx, &capacity,
+            (size_t)n_slots, ws->n_experts + 1, W4_ROWS_MAX);
     if (status != W4MOE_OK) {
         return status;
     }
+    /* Fewer tokens have smaller blocks: a block less full for each choice, and
+     * up to one block's rows, may come on top. */
+    size_t n_rows = capacity + W4_ROWS_MAX;
+    size_t n_blocks = capacity / W4_ROWS_MAX + ws->top_k;
     uint64_t n_activated = 0;
     uint64_t n_sums = 0;
     memset(plan, 0, sizeof(*plan));
     if (!take(plan, &plan->ids, n_slots, 4) ||
             !take(plan, &plan->weights, n_slots, 4) ||
             !take(plan, &plan->slot_experts, n_slots, 4) ||
-            !take(plan, &plan->sorted_slots, capacity, 4) ||
-            !take(plan, &plan->expert_ids, capacity / BLOCK_SIZE, 4) ||
+            !take(plan, &plan->sorted_slots, n_rows, 4) ||
+            !take(plan, &plan->expert_ids, n_blocks, 4) ||
             !take(plan, &plan->first_slot, (uint64_t)ws->n_experts + 2, 4) ||
             !w4_mul(&n_activated, n_slots, ws->intermediate_size) ||
             !w4_mul(&n_sums, ws->max_tokens, ws->hidden_size) ||
@@ -181,13 +189,14 @@ group_slots(struct call *call)
     int32_t n_padded;
     w4moe_status status = w4moe_align(call->layer->ctx, call->sorted_slots,
             call->expert_ids, &n_padded, call->first_slot, call->slot_experts,
-            call->n_slots, NULL, n_experts + 1, BLOCK_SIZE);
+            call->n_slots, NULL, n_experts + 1,
+            block_size(call->args->n_tokens));
     if (status == W4MOE_OK) {
         call->blocks = (struct w4_blocks){
                 .sorted_slots = call->sorted_slots,
                 .expert_ids = call->expert_ids,
                 .n_padded = (size_t)call->first_slot[n_experts],
-                .block_size = BLOCK_SIZE,
+                .block_size = block_size(call->args->n_tokens),
                 .n_slots = call->n_slots,
         };
     }

@@ -43,9 +43,17 @@
 /** Of functions that take constants, or vectors that must stay registers. */
 #define W4_INLINE static inline __attribute__((always_inline))
 
-/** Before a loop that must be unrolled: its vectors must become registers. */
-#if defined(__clang__)
+/** Before a loop that must be unrolled, so that its vectors become registers.
+ * Not for sanitizers, which take minutes over so much code. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define W4_UNROLL
+#elif defined(__clang__)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) ||     \
+        __has_feature(undefined_behavior_sanitizer)
+#define W4_UNROLL
+#else
 #define W4_UNROLL _Pragma("clang loop unroll(full)")
+#endif
 #else
 #define W4_UNROLL _Pragma("GCC unroll 12")
 #endif

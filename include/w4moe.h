@@ -19,7 +19,7 @@
  *   w4moe_workspace *ws;
  *   w4moe_ctx_create(&ctx, NULL);
  *   w4moe_file_open(ctx, &file, "model.safetensors");
- *   w4moe_layer_load(ctx, &layer, file, 0);
+ *   w4moe_layer_load(ctx, &layer, file, 0, 0);
  *   w4moe_workspace_create(layer, &ws, max_tokens, top_k);
  *   w4moe_forward(layer, ws, &args);
  *

@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "bench_time.h"
 #include "common.h"
 #include "limits.h"
 #include "text.h"
@@ -21,6 +20,18 @@ struct state {
     struct limits limits;
 };
 
+static const char *
+code_name(w4moe_code code)
+{
+    return code == W4MOE_CODE_E2M1 ? "mxfp4" : "int4";
+}
+
+static const char *
+routing_name(enum bench_routing routing)
+{
+    return routing == BENCH_ROUTING_ONE ? "one" : "uniform";
+}
+
 static double
 read_share(const struct state *s, const struct bench_row *row)
 {
@@ -31,6 +42,12 @@ static double
 peak_share(const struct state *s, const struct bench_row *row)
 {
     return row->flops_rate / s->limits.probes[s->limits.best].rate;
+}
+
+static int
+huge_pages(const struct state *s)
+{
+    return (s->job->layer_flags & W4MOE_LAYER_HUGE_PAGES) != 0;
 }
 
 static void
@@ -47,15 +64,19 @@ print_layer(const struct state *s)
     } else {
         printf("layer       random weights\n");
     }
+    printf("code        %s\n", code_name(layer->code));
+    printf("routing     %s\n", routing_name(s->job->routing));
     printf("shape       E %zu, k %zu, H %zu, I %zu, groups %zu and %zu, %s\n",
             layer->info.n_experts, s->top_k, layer->info.hidden_size,
             layer->info.intermediate_size, layer->w13_group_size,
             layer->w2_group_size,
             text_activation(activation, &layer->info.activation));
-    printf("weights     order %s, scales %s, zero points %s, %s per expert\n",
+    printf("weights     order %s, scales %s, zero points %s, %s per "
+           "expert%s\n",
             text_order(layer->order), w4moe_dtype_name(layer->scale_dtype),
             layer->zero_points ? "yes" : "no",
-            text_bytes(bytes, layer->info.bytes_per_expert));
+            text_bytes(bytes, layer->info.bytes_per_expert),
+            huge_pages(s) ? ", huge pages" : "");
     printf("activations %s\n", w4moe_dtype_name(s->job->dtype));
 }
 
@@ -93,7 +114,7 @@ layer_json(const struct state *s)
 {
     const struct bench_layer *layer = &s->layer;
     return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:s, s:s, "
-                     "s:b, s:o, s:s}",
+                     "s:s, s:b, s:b, s:o, s:s}",
             "file", json_of_text(s->job->file_path), "layer",
             s->layer_no >= 0 ? json_of_uint((uint64_t)s->layer_no)
                              : json_null(),
@@ -103,10 +124,10 @@ layer_json(const struct state *s)
             json_of_uint(layer->info.intermediate_size), "w13_group_size",
             json_of_uint(layer->w13_group_size), "w2_group_size",
             json_of_uint(layer->w2_group_size), "activation",
-            json_of_activation(&layer->info.activation), "order",
-            text_order(layer->order), "scale_dtype",
-            w4moe_dtype_name(layer->scale_dtype), "zero_points",
-            layer->zero_points, "bytes_per_expert",
+            json_of_activation(&layer->info.activation), "code",
+            code_name(layer->code), "order", text_order(layer->order),
+            "scale_dtype", w4moe_dtype_name(layer->scale_dtype), "zero_points",
+            layer->zero_points, "huge_pages", huge_pages(s), "bytes_per_expert",
             json_of_uint(layer->info.bytes_per_expert), "dtype",
             w4moe_dtype_name(s->job->dtype));
 }
@@ -147,8 +168,8 @@ rows(const struct state *s, json_t *collected)
 {
     for (size_t i = 0; i < s->job->n_rows; i++) {
         struct bench_row row = {.n_tokens = s->job->tokens[i]};
-        int code = bench_time(&row, s->ctx, &s->layer, s->top_k, s->job->dtype,
-                s->job->n_repeats);
+        int code = bench_time(&row, s->ctx, &s->layer, s->top_k,
+                s->job->routing, s->job->dtype, s->job->n_repeats);
         if (code != TOOL_OK) {
             return code;
         }
@@ -184,10 +205,10 @@ print_json(const struct state *s)
         json_decref(collected);
         return code;
     }
-    return json_print(json_pack("{s:s, s:o, s:o, s:o, s:o}", "version",
+    return json_print(json_pack("{s:s, s:o, s:o, s:s, s:o, s:o}", "version",
             W4MOE_VERSION, "context", json_of_text(w4moe_ctx_describe(s->ctx)),
-            "layer", layer_json(s), "limits", limits_json(&s->limits), "rows",
-            collected));
+            "layer", layer_json(s), "routing", routing_name(s->job->routing),
+            "limits", limits_json(&s->limits), "rows", collected));
 }
 
 int
@@ -205,14 +226,15 @@ bench_job(const struct bench_job *job)
     s.ctx = ctx;
     code = job->file_path != NULL
                    ? bench_layer_load(&s.layer, &s.layer_no, &s.top_k, ctx,
-                             job->file_path)
-                   : bench_layer_make(&s.layer, ctx, &job->shape);
+                             job->file_path, job->layer_flags)
+                   : bench_layer_make(
+                             &s.layer, ctx, &job->shape, job->layer_flags);
     if (code == TOOL_OK && (s.top_k == 0 || s.top_k > s.layer.info.n_experts)) {
         code = tool_error("%zu experts per token of %zu", s.top_k,
                 s.layer.info.n_experts);
     }
     if (code == TOOL_OK) {
-        code = limits_measure(&s.limits, n_threads);
+        code = limits_measure(&s.limits, n_threads, huge_pages(&s));
     }
     if (code == TOOL_OK) {
         code = job->json ? print_json(&s) : print_table(&s);

@@ -7,6 +7,7 @@
 #define W4_TOOLS_BENCH_JOB_H
 
 #include "bench_layer.h"
+#include "bench_time.h"
 
 /** The most that --repeat takes: bench_time() has room for as many times. */
 enum { BENCH_REPEATS_MAX = 10000 };
@@ -19,8 +20,11 @@ struct bench_job {
     struct bench_shape shape;
     /** For random weights. */
     size_t top_k;
+    /** W4MOE_LAYER_HUGE_PAGES, W4MOE_LAYER_PREFAULT, or-ed. */
+    unsigned layer_flags;
     const uint32_t *tokens;
     size_t n_rows;
+    enum bench_routing routing;
     w4moe_dtype dtype;
     const char *backend;
     /** 0: the default. */

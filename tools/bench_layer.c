@@ -11,7 +11,7 @@
 /* Bytes that one generator fills: small enough that threads share evenly. */
 enum { CHUNK = 1 << 16 };
 
-/* Made-up weights; the layer borrows them. */
+/* Made-up weights; the layer borrows them, or has copied them. */
 struct bench_weights {
     w4moe_matrix w13;
     w4moe_matrix w2;
@@ -53,10 +53,16 @@ reserve(uint64_t n_bytes, const char *what)
     return p;
 }
 
-/* Four numbers of 16 bits from 2^-7 up to 2^-6. */
+/* Four numbers of 16 bits from 2^-7 up to 2^-6, or eight powers of two from
+ * 2^-7 to 1. */
 static void
 fill_scales(void *scales, uint64_t n_bytes, w4moe_dtype dtype, uint64_t seed)
 {
+    if (dtype == W4MOE_F8_E8M0) {
+        const uint64_t eight = 0x0101010101010101u;
+        fill(scales, n_bytes, 0x07 * eight, 0x78 * eight, seed);
+        return;
+    }
     uint64_t mantissa = dtype == W4MOE_BF16 ? 0x007F : 0x03FF;
     uint64_t exponent = dtype == W4MOE_BF16 ? 0x3C00 : 0x2000;
     const uint64_t four = 0x0001000100010001u;
@@ -69,6 +75,17 @@ matrix_free(w4moe_matrix *matrix)
     free(matrix->qweight);
     free(matrix->scales);
     free(matrix->qzeros);
+}
+
+static void
+weights_free(struct bench_layer *layer)
+{
+    if (layer->weights != NULL) {
+        matrix_free(&layer->weights->w13);
+        matrix_free(&layer->weights->w2);
+        free(layer->weights);
+        layer->weights = NULL;
+    }
 }
 
 static int
@@ -105,7 +122,7 @@ describe(struct bench_weights *weights, w4moe_matrix_sizes sizes[2],
     w4moe_matrix matrix = {
             .struct_size = sizeof(matrix),
             .order = shape->order,
-            .code = W4MOE_CODE_INT4,
+            .code = shape->code,
             .n_experts = shape->n_experts,
             .scale_dtype = shape->scale_dtype,
     };
@@ -144,6 +161,7 @@ finish(struct bench_layer *layer, const w4moe_ctx *ctx, w4moe_status status,
     }
     layer->w13_group_size = w13->group_size;
     layer->w2_group_size = w2->group_size;
+    layer->code = w13->code;
     layer->order = w13->order;
     layer->scale_dtype = w13->scale_dtype;
     layer->zero_points = w13->qzeros != NULL;
@@ -152,9 +170,10 @@ finish(struct bench_layer *layer, const w4moe_ctx *ctx, w4moe_status status,
 
 int
 bench_layer_make(struct bench_layer *layer, const w4moe_ctx *ctx,
-        const struct bench_shape *shape)
+        const struct bench_shape *shape, unsigned flags)
 {
     w4moe_matrix_sizes sizes[2] = {{0}, {0}};
+    int copied = (flags & W4MOE_LAYER_HUGE_PAGES) != 0;
     struct bench_weights *weights =
             tool_alloc(1, sizeof(*weights), "descriptors");
     if (weights == NULL) {
@@ -167,10 +186,11 @@ bench_layer_make(struct bench_layer *layer, const w4moe_ctx *ctx,
     }
     uint64_t n_bytes = sizes[0].qweight + sizes[0].scales + sizes[1].qweight +
                        sizes[1].scales;
-    if (!tool_has_memory(n_bytes)) {
-        return tool_error("the weights take %llu bytes, more than the memory "
+    if (!tool_has_memory(copied ? 2 * n_bytes : n_bytes)) {
+        return tool_error("the weights take %llu bytes%s, more than the memory "
                           "of this machine",
-                (unsigned long long)n_bytes);
+                (unsigned long long)n_bytes,
+                copied ? ", twice until they are copied" : "");
     }
     int code = matrix_make(&weights->w13, &sizes[0], shape->zero_points, 1);
     if (code == TOOL_OK) {
@@ -187,13 +207,17 @@ bench_layer_make(struct bench_layer *layer, const w4moe_ctx *ctx,
                     .kind = W4MOE_ACT_SILU},
             .router = {.struct_size = sizeof(desc.router)},
     };
-    status = w4moe_layer_create(ctx, &layer->layer, &desc, 0);
-    return finish(layer, ctx, status, &weights->w13, &weights->w2);
+    status = w4moe_layer_create(ctx, &layer->layer, &desc, flags);
+    code = finish(layer, ctx, status, &weights->w13, &weights->w2);
+    if (copied) {
+        weights_free(layer);
+    }
+    return code;
 }
 
 int
 bench_layer_load(struct bench_layer *layer, int64_t *layer_no, size_t *top_k,
-        const w4moe_ctx *ctx, const char *path)
+        const w4moe_ctx *ctx, const char *path, unsigned flags)
 {
     w4moe_file_info info = {.struct_size = sizeof(info)};
     w4moe_matrix w13 = {.struct_size = sizeof(w13)};
@@ -213,7 +237,7 @@ bench_layer_load(struct bench_layer *layer, int64_t *layer_no, size_t *top_k,
     }
     *top_k = info.top_k;
     uint32_t number = (uint32_t)*layer_no;
-    status = w4moe_layer_load(ctx, &layer->layer, layer->file, number);
+    status = w4moe_layer_load(ctx, &layer->layer, layer->file, number, flags);
     if (status == W4MOE_OK) {
         status = w4moe_file_get_matrix(layer->file, &w13, number, W4MOE_W13);
     }
@@ -228,9 +252,5 @@ bench_layer_free(struct bench_layer *layer)
 {
     w4moe_layer_destroy(layer->layer);
     w4moe_file_close(layer->file);
-    if (layer->weights != NULL) {
-        matrix_free(&layer->weights->w13);
-        matrix_free(&layer->weights->w2);
-        free(layer->weights);
-    }
+    weights_free(layer);
 }

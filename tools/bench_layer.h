@@ -14,6 +14,7 @@ struct bench_shape {
     size_t hidden_size;
     size_t intermediate_size;
     size_t group_size;
+    w4moe_code code;
     w4moe_order order;
     w4moe_dtype scale_dtype;
     int zero_points;
@@ -25,23 +26,25 @@ struct bench_layer {
     /** Group lengths of w13 and w2. */
     size_t w13_group_size;
     size_t w2_group_size;
+    w4moe_code code;
     w4moe_order order;
     w4moe_dtype scale_dtype;
     int zero_points;
-    /** One of these two belongs to the layer. */
+    /** The layer borrows from at most one of these two. */
     w4moe_file *file;
     struct bench_weights *weights;
 };
 
 /** Loads a layer of a container; *layer_no is its number, or negative for the
- * first, and is set. Out: *top_k of the container. Returns an exit code. */
+ * first, and is set; flags are w4moe_layer_load()'s. Out: *top_k of the
+ * container. Returns an exit code. */
 extern int bench_layer_load(struct bench_layer *layer, int64_t *layer_no,
-        size_t *top_k, const w4moe_ctx *ctx, const char *path);
+        size_t *top_k, const w4moe_ctx *ctx, const char *path, unsigned flags);
 
-/** Makes a layer of random weights, the same in every run, activation silu.
- * Returns an exit code. */
+/** Makes a layer of random weights, the same in every run, activation silu;
+ * flags are w4moe_layer_create()'s. Returns an exit code. */
 extern int bench_layer_make(struct bench_layer *layer, const w4moe_ctx *ctx,
-        const struct bench_shape *shape);
+        const struct bench_shape *shape, unsigned flags);
 
 extern void bench_layer_free(struct bench_layer *layer);
 

@@ -112,6 +112,21 @@ choose(struct call *call, struct random_state *state, size_t n_tokens,
     return n_distinct;
 }
 
+/* The same experts for every token: consecutive ones from a random one on.
+ * Returns how many. */
+static size_t
+choose_one(struct call *call, struct random_state *state, size_t n_tokens,
+        size_t n_experts, size_t top_k)
+{
+    size_t first = random_below(state, (uint32_t)n_experts);
+    for (size_t t = 0; t < n_tokens; t++) {
+        for (size_t j = 0; j < top_k; j++) {
+            call->ids[t * top_k + j] = (int32_t)((first + j) % n_experts);
+        }
+    }
+    return top_k;
+}
+
 static double
 flops(const struct bench_layer *layer, size_t n_tokens, size_t top_k)
 {
@@ -126,15 +141,20 @@ flops(const struct bench_layer *layer, size_t n_tokens, size_t top_k)
 static int
 time_calls(struct call *call, size_t *n_p, const w4moe_ctx *ctx,
         const struct bench_layer *layer, const w4moe_forward_args *args,
-        uint32_t n_repeats)
+        enum bench_routing routing, uint32_t n_repeats)
 {
     struct random_state state = {1};
     double total = 0.0;
     size_t n = 0;
     uint64_t number = 0;
     while (n < n_repeats || (n < CALLS_MAX && total < row_seconds)) {
-        size_t n_distinct = choose(call, &state, args->n_tokens,
-                layer->info.n_experts, args->top_k, ++number);
+        number++;
+        size_t n_distinct =
+                routing == BENCH_ROUTING_ONE
+                        ? choose_one(call, &state, args->n_tokens,
+                                  layer->info.n_experts, args->top_k)
+                        : choose(call, &state, args->n_tokens,
+                                  layer->info.n_experts, args->top_k, number);
         double start = tool_seconds();
         w4moe_status status = w4moe_forward(layer->layer, call->ws, args);
         double seconds = tool_seconds() - start;
@@ -157,8 +177,8 @@ time_calls(struct call *call, size_t *n_p, const w4moe_ctx *ctx,
 
 int
 bench_time(struct bench_row *row, const w4moe_ctx *ctx,
-        const struct bench_layer *layer, size_t top_k, w4moe_dtype dtype,
-        uint32_t n_repeats)
+        const struct bench_layer *layer, size_t top_k,
+        enum bench_routing routing, w4moe_dtype dtype, uint32_t n_repeats)
 {
     struct call call;
     size_t n_tokens = row->n_tokens;
@@ -183,7 +203,8 @@ bench_time(struct bench_row *row, const w4moe_ctx *ctx,
             .weights = call.weights,
             .flags = W4MOE_HOST_IO,
     };
-    code = time_calls(&call, &row->n_calls, ctx, layer, &args, n_repeats);
+    code = time_calls(
+            &call, &row->n_calls, ctx, layer, &args, routing, n_repeats);
     if (code == TOOL_OK) {
         row->seconds = tool_median(call.seconds, row->n_calls);
         row->bytes = tool_median(call.bytes, row->n_calls);

@@ -1,12 +1,20 @@
 /* SPDX-License-Identifier: MIT
  * Copyright (C) 2026 The w4moe authors */
 /**
- * Timing forward calls with random routing.
+ * Timing forward calls with made-up routing.
  */
 #ifndef W4_TOOLS_BENCH_TIME_H
 #define W4_TOOLS_BENCH_TIME_H
 
 #include "bench_layer.h"
+
+/** Which experts a call has; new ones for each call. */
+enum bench_routing {
+    /** For each token, uniformly at random without repetition. */
+    BENCH_ROUTING_UNIFORM,
+    /** The same for all tokens: consecutive ones from a random one on. */
+    BENCH_ROUTING_ONE
+};
 
 /** One row of moe-bench's table; medians over the calls. */
 struct bench_row {
@@ -25,7 +33,7 @@ struct bench_row {
  * about half a second, each with new experts. Sets the rest of row. Returns an
  * exit code. */
 extern int bench_time(struct bench_row *row, const w4moe_ctx *ctx,
-        const struct bench_layer *layer, size_t top_k, w4moe_dtype dtype,
-        uint32_t n_repeats);
+        const struct bench_layer *layer, size_t top_k,
+        enum bench_routing routing, w4moe_dtype dtype, uint32_t n_repeats);
 
 #endif

@@ -11,6 +11,7 @@
 #include <omp.h>
 #endif
 
+#include "base/mem.h"
 #include "common.h"
 #include "peak.h"
 
@@ -21,6 +22,9 @@ static const double peak_seconds = 0.15;
 
 /* What a thread reads is a multiple of this. */
 enum { BLOCK = 512 };
+
+/* The size of the buffer is a multiple of this, whatever its memory is. */
+enum { BUFFER_STEP = W4_MEM_HUGE_ALIGN };
 
 unsigned
 limits_default_threads(void)
@@ -61,7 +65,7 @@ buffer_size(uint64_t cache)
 {
     uint64_t size = cache < buffer_max / 4 ? 4 * cache : buffer_max;
     size = size > buffer_min ? size : buffer_min;
-    return size / BLOCK * BLOCK;
+    return size / BUFFER_STEP * BUFFER_STEP;
 }
 
 /* Bytes before the part of thread t of n. */
@@ -127,10 +131,11 @@ try_reader(struct limits *limits, const struct peak_reader *reader,
 }
 
 static int
-measure_read(struct limits *limits)
+measure_read(struct limits *limits, int huge_pages)
 {
     size_t n_bytes = (size_t)limits->buffer_bytes;
-    unsigned char *buffer = aligned_alloc(BLOCK, n_bytes);
+    unsigned char *buffer =
+            w4_mem_reserve(n_bytes, huge_pages ? W4_MEM_HUGE_ALIGN : BLOCK);
     if (buffer == NULL) {
         return tool_error(
                 "no memory for a buffer of %zu bytes to be read", n_bytes);
@@ -188,13 +193,13 @@ add_probe(struct limits *limits, const struct peak_probe *probe)
 }
 
 int
-limits_measure(struct limits *limits, unsigned n_threads)
+limits_measure(struct limits *limits, unsigned n_threads, int huge_pages)
 {
     memset(limits, 0, sizeof(*limits));
     limits->n_threads = n_threads;
     limits->cache_bytes = last_level_cache();
     limits->buffer_bytes = buffer_size(limits->cache_bytes);
-    int code = measure_read(limits);
+    int code = measure_read(limits, huge_pages);
     if (code != TOOL_OK) {
         return code;
     }

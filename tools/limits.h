@@ -34,8 +34,10 @@ struct limits {
 /** Threads that OpenMP would use; 1 without it. */
 extern unsigned limits_default_threads(void);
 
-/** Measures with n_threads threads; takes one or two seconds. Returns an exit
- * code, after printing why. */
-extern int limits_measure(struct limits *limits, unsigned n_threads);
+/** Measures with n_threads threads, reading from huge pages if asked to and
+ * there are any; takes one or two seconds. Returns an exit code, after printing
+ * why. */
+extern int limits_measure(
+        struct limits *limits, unsigned n_threads, int huge_pages);
 
 #endif

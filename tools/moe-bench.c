@@ -8,6 +8,7 @@
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "args.h"
 #include "bench_job.h"
@@ -23,11 +24,21 @@ static const char help[] =
         "      --layer=L          layer of FILE (default: its first)\n"
         "      --shape=E,k,H,I,g  experts, experts per token, hidden size,\n"
         "                         intermediate size, group size of random\n"
-        "                         weights (default 128,8,2048,768,128)\n"
+        "                         weights (default 128,8,2048,768,128; g is "
+        "32\n"
+        "                         with --code=mxfp4)\n"
+        "      --code=CODE        of random weights: int4 (default) or mxfp4\n"
         "      --order=ORDER      of random weights: tile (default) or rdna3\n"
         "      --scales=TYPE      of random weights: bf16 (default) or f16\n"
         "      --zero-points      random weights with zero points\n"
+        "      --huge-pages       weights, and what the read limit is measured "
+        "on,\n"
+        "                         in huge pages\n"
+        "      --prefault         read all weights of FILE in before the "
+        "timing\n"
         "      --tokens=LIST      tokens per call (default 1,16,64,512)\n"
+        "      --routing=KIND     uniform (default): random experts for each\n"
+        "                         token; one: the same k for all tokens\n"
         "      --dtype=TYPE       activations: bf16 (default) or f16\n"
         "      --backend=NAME     auto (default), cpu or hip\n"
         "      --threads=N        threads of the CPU backend\n"
@@ -41,10 +52,14 @@ static const char help[] =
 enum option_id {
     OPT_LAYER = 256,
     OPT_SHAPE,
+    OPT_CODE,
     OPT_ORDER,
     OPT_SCALES,
     OPT_ZERO_POINTS,
+    OPT_HUGE_PAGES,
+    OPT_PREFAULT,
     OPT_TOKENS,
+    OPT_ROUTING,
     OPT_DTYPE,
     OPT_BACKEND,
     OPT_THREADS,
@@ -57,10 +72,14 @@ enum option_id {
 static const struct option long_options[] = {
         {"layer", required_argument, NULL, OPT_LAYER},
         {"shape", required_argument, NULL, OPT_SHAPE},
+        {"code", required_argument, NULL, OPT_CODE},
         {"order", required_argument, NULL, OPT_ORDER},
         {"scales", required_argument, NULL, OPT_SCALES},
         {"zero-points", no_argument, NULL, OPT_ZERO_POINTS},
+        {"huge-pages", no_argument, NULL, OPT_HUGE_PAGES},
+        {"prefault", no_argument, NULL, OPT_PREFAULT},
         {"tokens", required_argument, NULL, OPT_TOKENS},
+        {"routing", required_argument, NULL, OPT_ROUTING},
         {"dtype", required_argument, NULL, OPT_DTYPE},
         {"backend", required_argument, NULL, OPT_BACKEND},
         {"threads", required_argument, NULL, OPT_THREADS},
@@ -76,6 +95,8 @@ struct command {
     struct args_list tokens;
     /* The last option that is for random weights only, if any. */
     const char *random_option;
+    /* The last option that is for int4 codes only, if any. */
+    const char *int4_option;
 };
 
 static int
@@ -104,6 +125,32 @@ take_shape(struct bench_job *job, const char *text)
 }
 
 static int
+take_code(struct bench_job *job, const char *text)
+{
+    if (strcmp(text, "int4") == 0) {
+        job->shape.code = W4MOE_CODE_INT4;
+    } else if (strcmp(text, "mxfp4") == 0) {
+        job->shape.code = W4MOE_CODE_E2M1;
+    } else {
+        return tool_usage("--code '%s': must be int4 or mxfp4", text);
+    }
+    return TOOL_OK;
+}
+
+static int
+take_routing(struct bench_job *job, const char *text)
+{
+    if (strcmp(text, "uniform") == 0) {
+        job->routing = BENCH_ROUTING_UNIFORM;
+    } else if (strcmp(text, "one") == 0) {
+        job->routing = BENCH_ROUTING_ONE;
+    } else {
+        return tool_usage("--routing '%s': must be uniform or one", text);
+    }
+    return TOOL_OK;
+}
+
+static int
 take_random_option(struct command *command, int c)
 {
     struct bench_job *job = &command->job;
@@ -111,14 +158,19 @@ take_random_option(struct command *command, int c)
     case OPT_SHAPE:
         command->random_option = "--shape";
         return take_shape(job, optarg);
+    case OPT_CODE:
+        command->random_option = "--code";
+        return take_code(job, optarg);
     case OPT_ORDER:
         command->random_option = "--order";
         return args_order("--order", optarg, &job->shape.order);
     case OPT_SCALES:
         command->random_option = "--scales";
+        command->int4_option = "--scales";
         return args_dtype("--scales", optarg, &job->shape.scale_dtype);
     default:
         command->random_option = "--zero-points";
+        command->int4_option = "--zero-points";
         job->shape.zero_points = 1;
         return TOOL_OK;
     }
@@ -135,8 +187,16 @@ take_option(struct command *command, int c, char **argv)
         code = args_uint("--layer", optarg, 0, UINT32_MAX, &number);
         job->layer = number;
         return code;
+    case OPT_HUGE_PAGES:
+        job->layer_flags |= W4MOE_LAYER_HUGE_PAGES;
+        return TOOL_OK;
+    case OPT_PREFAULT:
+        job->layer_flags |= W4MOE_LAYER_PREFAULT;
+        return TOOL_OK;
     case OPT_TOKENS:
         return args_list("--tokens", optarg, 1, &command->tokens);
+    case OPT_ROUTING:
+        return take_routing(job, optarg);
     case OPT_DTYPE:
         return args_dtype("--dtype", optarg, &job->dtype);
     case OPT_BACKEND:
@@ -158,11 +218,36 @@ take_option(struct command *command, int c, char **argv)
     }
 }
 
+/* Group length and scales are part of what MXFP4 is. */
+static int
+settle_code(struct command *command)
+{
+    struct bench_shape *shape = &command->job.shape;
+    int mxfp4 = shape->code == W4MOE_CODE_E2M1;
+    if (shape->group_size == 0) {
+        shape->group_size = mxfp4 ? 32 : 128;
+    }
+    if (!mxfp4) {
+        return TOOL_OK;
+    }
+    if (shape->group_size != 32) {
+        return tool_usage("--code=mxfp4 has groups of 32, not of the %zu of "
+                          "--shape",
+                shape->group_size);
+    }
+    if (command->int4_option != NULL) {
+        return tool_usage("%s is not for --code=mxfp4", command->int4_option);
+    }
+    shape->scale_dtype = W4MOE_F8_E8M0;
+    return TOOL_OK;
+}
+
 static int
 run(struct command *command, int argc, char **argv)
 {
     static const uint32_t default_tokens[] = {1, 16, 64, 512};
     struct bench_job *job = &command->job;
+    int code = TOOL_OK;
     int c;
     opterr = 0;
     while ((c = getopt_long(argc, argv, ":", long_options, NULL)) != -1) {
@@ -172,10 +257,14 @@ run(struct command *command, int argc, char **argv)
         if (c == OPT_VERSION) {
             return tool_version();
         }
-        int code = take_option(command, c, argv);
+        code = take_option(command, c, argv);
         if (code != TOOL_OK) {
             return code;
         }
+    }
+    code = settle_code(command);
+    if (code != TOOL_OK) {
+        return code;
     }
     if (argc - optind > 1) {
         return tool_usage("one FILE at most, not %d", argc - optind);
@@ -187,6 +276,10 @@ run(struct command *command, int argc, char **argv)
     }
     if (job->file_path == NULL && job->layer >= 0) {
         return tool_usage("--layer needs FILE");
+    }
+    if (job->file_path == NULL &&
+            (job->layer_flags & W4MOE_LAYER_PREFAULT) != 0) {
+        return tool_usage("--prefault needs FILE");
     }
     job->tokens =
             command->tokens.n > 0 ? command->tokens.values : default_tokens;
@@ -205,7 +298,7 @@ main(int argc, char **argv)
                     .shape = {.n_experts = 128,
                             .hidden_size = 2048,
                             .intermediate_size = 768,
-                            .group_size = 128,
+                            .code = W4MOE_CODE_INT4,
                             .order = W4MOE_ORDER_TILE,
                             .scale_dtype = W4MOE_BF16},
                     .dtype = W4MOE_BF16,

@@ -36,6 +36,8 @@ static const char help[] =
         "                         median time on standard error\n"
         "      --weight-on-input  routing weights multiply the input of the\n"
         "                         activation instead of the output\n"
+        "      --huge-pages       copy the weights into huge pages\n"
+        "      --prefault         read all weights in before the first run\n"
         "      --help             print this text\n"
         "      --version          print the version\n"
         "\n"
@@ -54,6 +56,8 @@ enum option_id {
     OPT_DTYPE,
     OPT_REPEAT,
     OPT_WEIGHT_ON_INPUT,
+    OPT_HUGE_PAGES,
+    OPT_PREFAULT,
     OPT_HELP,
     OPT_VERSION
 };
@@ -70,6 +74,8 @@ static const struct option long_options[] = {
         {"dtype", required_argument, NULL, OPT_DTYPE},
         {"repeat", required_argument, NULL, OPT_REPEAT},
         {"weight-on-input", no_argument, NULL, OPT_WEIGHT_ON_INPUT},
+        {"huge-pages", no_argument, NULL, OPT_HUGE_PAGES},
+        {"prefault", no_argument, NULL, OPT_PREFAULT},
         {"help", no_argument, NULL, OPT_HELP},
         {"version", no_argument, NULL, OPT_VERSION},
         {NULL, 0, NULL, 0},
@@ -114,6 +120,12 @@ take_option(struct command *command, int c, char **argv)
         return args_uint("--repeat", optarg, 1, 1000000, &job->n_repeats);
     case OPT_WEIGHT_ON_INPUT:
         job->weight_on_input = 1;
+        return TOOL_OK;
+    case OPT_HUGE_PAGES:
+        job->layer_flags |= W4MOE_LAYER_HUGE_PAGES;
+        return TOOL_OK;
+    case OPT_PREFAULT:
+        job->layer_flags |= W4MOE_LAYER_PREFAULT;
         return TOOL_OK;
     default:
         return tool_option_error(c, argv);

@@ -47,7 +47,8 @@ open_layer(struct state *s, struct tool_log *log, size_t *top_k)
         status = w4moe_file_get_info(s->file, &info);
     }
     if (status == W4MOE_OK) {
-        status = w4moe_layer_load(s->ctx, &s->layer, s->file, job->layer);
+        status = w4moe_layer_load(
+                s->ctx, &s->layer, s->file, job->layer, job->layer_flags);
     }
     s->info.struct_size = sizeof(s->info);
     if (status == W4MOE_OK) {

@@ -376,7 +376,8 @@ extern W4MOE_API w4moe_status w4moe_file_open(const w4moe_ctx *ctx,
         w4moe_file **file_p, const char *path) W4MOE_MUST_CHECK;
 
 /** Closes a container; file may be NULL. Layers loaded from it on the CPU
- * backend use its mapping and must be gone already. */
+ * backend use its mapping and must be gone already, but for those that own a
+ * copy (W4MOE_LAYER_COPY, W4MOE_LAYER_HUGE_PAGES). */
 extern W4MOE_API void w4moe_file_close(w4moe_file *file);
 
 /**

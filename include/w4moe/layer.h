@@ -22,26 +22,39 @@ typedef struct w4moe_layer w4moe_layer;
 /** Memory for one forward call at a time. Opaque. */
 typedef struct w4moe_workspace w4moe_workspace;
 
+/** Flags of w4moe_layer_load() and w4moe_layer_create(), or-ed. None of them
+ * changes a result. */
+enum {
+    /** Copy the weights into memory of the layer, so that the file may be
+     * closed, or the caller's arrays may go. Without it the CPU backend
+     * borrows them: the mapping of the file, or the arrays. */
+    W4MOE_LAYER_COPY = 1,
+    /** Copy the weights into memory for which the system is asked for huge
+     * pages, whether W4MOE_LAYER_COPY is set or not. Saves misses of the
+     * translation of addresses when weights are streamed. Where there are no
+     * huge pages it is plain memory. Counts in steps of 2 MiB. */
+    W4MOE_LAYER_HUGE_PAGES = 2,
+    /** Read all pages of the weights in before returning, so that no forward
+     * call waits for the disk, unless the system has dropped a page again
+     * since. Copies are read in anyway. */
+    W4MOE_LAYER_PREFAULT = 4
+};
+
 /**
- * Loads a layer of a container. The CPU backend uses the mapping in place: the
- * file must stay open as long as the layer lives.
+ * Loads a layer of a container. Without flags the CPU backend uses the mapping
+ * in place: the file must stay open as long as the layer lives. With
+ * W4MOE_LAYER_COPY or W4MOE_LAYER_HUGE_PAGES it may be closed before.
  *
  * Out: *layer_p; release it with w4moe_layer_destroy().
- * In: layer, its number in the model.
- * Returns: W4MOE_OK; W4MOE_INVALID (no such layer); W4MOE_UNSUPPORTED (the
- *     backend cannot compute it); W4MOE_NOMEM.
+ * In: layer, its number in the model; flags, of W4MOE_LAYER_*, or 0.
+ * Returns: W4MOE_OK; W4MOE_INVALID (no such layer, an unknown flag);
+ *     W4MOE_UNSUPPORTED (the backend cannot compute it); W4MOE_NOMEM;
+ *     W4MOE_IO (W4MOE_LAYER_PREFAULT, and the file cannot be read).
  * Threads: any.
  */
 extern W4MOE_API w4moe_status w4moe_layer_load(const w4moe_ctx *ctx,
-        w4moe_layer **layer_p, const w4moe_file *file,
-        uint32_t layer) W4MOE_MUST_CHECK;
-
-/** Flags of w4moe_layer_create(). */
-enum {
-    /** Copy the arrays, so that the caller's may go. Without it the CPU
-     * backend borrows them. */
-    W4MOE_LAYER_COPY = 1
-};
+        w4moe_layer **layer_p, const w4moe_file *file, uint32_t layer,
+        unsigned flags) W4MOE_MUST_CHECK;
 
 /** A layer from matrices in host memory. */
 typedef struct w4moe_layer_desc {
@@ -60,8 +73,10 @@ typedef struct w4moe_layer_desc {
  * Makes a layer from matrices in memory.
  *
  * Out: *layer_p; release it with w4moe_layer_destroy().
- * Returns: W4MOE_OK; W4MOE_INVALID (sizes that do not agree, named);
- *     W4MOE_UNSUPPORTED; W4MOE_NOMEM.
+ * In: flags, of W4MOE_LAYER_*, or 0.
+ * Returns: W4MOE_OK; W4MOE_INVALID (sizes that do not agree, named; an unknown
+ *     flag); W4MOE_UNSUPPORTED; W4MOE_NOMEM; W4MOE_IO (W4MOE_LAYER_PREFAULT,
+ *     and an array is a mapped file that cannot be read).
  * Threads: any.
  */
 extern W4MOE_API w4moe_status w4moe_layer_create(const w4moe_ctx *ctx,

@@ -76,31 +76,52 @@ matrix_bytes(const w4moe_matrix *matrix)
     return bytes;
 }
 
+/* All arrays of a layer; returns how many. */
+static int
+list_layer_arrays(struct array arrays[12], w4moe_layer *layer)
+{
+    int n = list_arrays(arrays, &layer->w13);
+    return n + list_arrays(arrays + n, &layer->w2);
+}
+
+/* Memory for n arrays, each from a multiple of W4_MEM_ALIGN on. A huge page
+ * belongs to the layer as a whole, and counts as a whole. */
+static w4moe_status
+own_memory(w4moe_layer *layer, const struct array *arrays, int n, int huge)
+{
+    struct w4_mem *mem = w4_ctx_mem(layer->ctx);
+    struct w4_err *err = w4_ctx_err(layer->ctx);
+    uint64_t total = 0;
+    int fits = 1;
+    for (int i = 0; i < n && fits; i++) {
+        uint64_t rounded;
+        fits = w4_round_up(&rounded, arrays[i].size, W4_MEM_ALIGN) &&
+               w4_add(&total, total, rounded);
+    }
+    if (!fits || (huge && !w4_round_up(&total, total, W4_MEM_HUGE_ALIGN))) {
+        return w4_fail(err, W4MOE_NOMEM,
+                "layer: its arrays are beyond the address space");
+    }
+    w4moe_status status =
+            huge ? w4_mem_alloc_huge(mem, err, &layer->owned, total, "layer")
+                 : w4_mem_alloc(mem, err, &layer->owned, total, "layer");
+    if (status == W4MOE_OK) {
+        layer->n_owned = total;
+    }
+    return status;
+}
+
 /* Moves the layer's arrays into memory of its own. */
 static w4moe_status
-copy_arrays(w4moe_layer *layer)
+copy_arrays(w4moe_layer *layer, int huge)
 {
     struct array arrays[12];
-    int n = list_arrays(arrays, &layer->w13);
-    n += list_arrays(arrays + n, &layer->w2);
-    uint64_t total = 0;
-    for (int i = 0; i < n; i++) {
-        uint64_t rounded;
-        if (!w4_round_up(&rounded, arrays[i].size, W4_MEM_ALIGN) ||
-                !w4_add(&total, total, rounded)) {
-            return w4_fail(w4_ctx_err(layer->ctx), W4MOE_NOMEM,
-                    "layer: its arrays are beyond the address space");
-        }
-    }
-    void *memory;
-    w4moe_status status = w4_mem_alloc(w4_ctx_mem(layer->ctx),
-            w4_ctx_err(layer->ctx), &memory, total, "layer");
+    int n = list_layer_arrays(arrays, layer);
+    w4moe_status status = own_memory(layer, arrays, n, huge);
     if (status != W4MOE_OK) {
         return status;
     }
-    layer->owned = memory;
-    layer->n_owned = total;
-    char *next = memory;
+    char *next = layer->owned;
     for (int i = 0; i < n; i++) {
         memcpy(next, *arrays[i].place, (size_t)arrays[i].size);
         *arrays[i].place = next;
@@ -108,6 +129,31 @@ copy_arrays(w4moe_layer *layer)
                 W4_MEM_ALIGN;
     }
     return W4MOE_OK;
+}
+
+static w4moe_status
+prefault_arrays(w4moe_layer *layer)
+{
+    struct array arrays[12];
+    int n = list_layer_arrays(arrays, layer);
+    w4moe_status status = W4MOE_OK;
+    for (int i = 0; i < n && status == W4MOE_OK; i++) {
+        status = w4_mem_prefault(w4_ctx_err(layer->ctx), *arrays[i].place,
+                arrays[i].size, "layer");
+    }
+    return status;
+}
+
+/* What the flags ask for. Copying has read all pages already. */
+static w4moe_status
+place_arrays(w4moe_layer *layer, unsigned flags)
+{
+    int huge = (flags & W4MOE_LAYER_HUGE_PAGES) != 0;
+    if (huge || (flags & W4MOE_LAYER_COPY) != 0) {
+        return copy_arrays(layer, huge);
+    }
+    return (flags & W4MOE_LAYER_PREFAULT) != 0 ? prefault_arrays(layer)
+                                               : W4MOE_OK;
 }
 
 /* Checks a layer whose fields are set but for the activation. */
@@ -129,6 +175,8 @@ w4moe_status
 w4moe_layer_create(const w4moe_ctx *ctx, w4moe_layer **layer_p,
         const w4moe_layer_desc *desc, unsigned flags)
 {
+    const unsigned known =
+            W4MOE_LAYER_COPY | W4MOE_LAYER_HUGE_PAGES | W4MOE_LAYER_PREFAULT;
     struct w4_err *err = w4_ctx_err(ctx);
     w4moe_layer_desc own;
     w4moe_status status = w4_struct_in(
@@ -136,10 +184,9 @@ w4moe_layer_create(const w4moe_ctx *ctx, w4moe_layer **layer_p,
     if (status != W4MOE_OK) {
         return status;
     }
-    if (ctx == NULL || layer_p == NULL ||
-            (flags & ~(unsigned)W4MOE_LAYER_COPY) != 0) {
+    if (ctx == NULL || layer_p == NULL || (flags & ~known) != 0) {
         return w4_fail(err, W4MOE_INVALID,
-                "layer_create: ctx %s, layer_p %s, flags %#x",
+                "layer: ctx %s, layer_p %s, flags %#x",
                 ctx == NULL ? "NULL" : "given",
                 layer_p == NULL ? "NULL" : "given", flags);
     }
@@ -162,8 +209,8 @@ w4moe_layer_create(const w4moe_ctx *ctx, w4moe_layer **layer_p,
     if (status == W4MOE_OK) {
         status = check_layer(layer, &own.activation);
     }
-    if (status == W4MOE_OK && (flags & W4MOE_LAYER_COPY) != 0) {
-        status = copy_arrays(layer);
+    if (status == W4MOE_OK) {
+        status = place_arrays(layer, flags);
     }
     if (status != W4MOE_OK) {
         w4moe_layer_destroy(layer);
@@ -175,7 +222,7 @@ w4moe_layer_create(const w4moe_ctx *ctx, w4moe_layer **layer_p,
 
 w4moe_status
 w4moe_layer_load(const w4moe_ctx *ctx, w4moe_layer **layer_p,
-        const w4moe_file *file, uint32_t layer)
+        const w4moe_file *file, uint32_t layer, unsigned flags)
 {
     struct w4_err *err = w4_ctx_err(ctx);
     if (ctx == NULL || layer_p == NULL || file == NULL) {
@@ -205,7 +252,7 @@ w4moe_layer_load(const w4moe_ctx *ctx, w4moe_layer **layer_p,
             .activation = info.activation,
             .router = info.router,
     };
-    return w4moe_layer_create(ctx, layer_p, &desc, 0);
+    return w4moe_layer_create(ctx, layer_p, &desc, flags);
 }
 
 void

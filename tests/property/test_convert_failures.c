@@ -375,7 +375,7 @@ START_TEST(extreme_numbers)
         if (status == W4MOE_OK) {
             w4moe_layer *layer = NULL;
             w4moe_file *file = ct_open(path);
-            ct_ok(w4moe_layer_load(ct_ctx, &layer, file, 3));
+            ct_ok(w4moe_layer_load(ct_ctx, &layer, file, 3, 0));
             w4moe_layer_destroy(layer);
             w4moe_file_close(file);
         } else {

@@ -223,7 +223,7 @@ forward(const w4moe_file *file, size_t number, const struct mini_tensor *x,
     struct mini_tensor out = *x;
     out.data = malloc(out.n_bytes);
     ck_assert_ptr_nonnull(out.data);
-    ct_ok(w4moe_layer_load(ct_ctx, &layer, file, (uint32_t)number));
+    ct_ok(w4moe_layer_load(ct_ctx, &layer, file, (uint32_t)number, 0));
     ct_ok(w4moe_workspace_create(layer, &ws, (size_t)x->shape[0], top_k));
     const w4moe_forward_args args = {.struct_size = sizeof(args),
             .out = out.data,

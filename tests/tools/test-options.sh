@@ -97,10 +97,18 @@ refuse 1 "nobackend" \
     "$run" --layer=0 --input="$in" --backend=nobackend "$in"
 
 refuse 2 "--layer needs" "$bench" --layer=0
+refuse 2 "--prefault needs" "$bench" --prefault --tokens=1
 refuse 2 "one FILE" "$bench" "$in" "$in"
-for option in --shape=8,2,128,64,32 --order=tile --scales=f16 --zero-points; do
+for option in --shape=8,2,128,64,32 --code=int4 --order=tile --scales=f16 \
+    --zero-points; do
     refuse 2 "${option%%=*}" "$bench" "$option" "$in"
 done
+refuse 2 "--code 'int8'" "$bench" --code=int8
+refuse 2 "groups of 32" "$bench" --code=mxfp4 --shape=8,2,128,64,64
+for option in --scales=bf16 --zero-points; do
+    refuse 2 "${option%%=*}" "$bench" "$option" --code=mxfp4
+done
+refuse 2 "--routing 'two'" "$bench" --routing=two
 for shape in '' 8 8,2,128,64 8,2,128,64,32,1 0,2,128,64,32 8,2,128,64,x \
     8,9,128,64,32; do
     refuse 2 "--shape '$shape'" "$bench" "--shape=$shape"

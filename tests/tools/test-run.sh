@@ -60,6 +60,16 @@ must "$run" --layer=1 --prefix=layers.1. --input="$dump" --expect="$dump" \
     --dtype=f16 "$file"
 good_line f16
 
+# Where the weights are makes no difference.
+must "$run" --layer=1 --prefix=layers.1. --input="$dump" \
+    --output="$tmp/mapped.safetensors" "$file"
+for option in --huge-pages --prefault; do
+    must "$run" --layer=1 --prefix=layers.1. --input="$dump" $option \
+        --output="$tmp/placed.safetensors" "$file"
+    cmp "$tmp/mapped.safetensors" "$tmp/placed.safetensors" ||
+        fail "$option gives another result"
+done
+
 # A result that must not pass: another layer's, or another place of the
 # routing weights.
 refuse 3 "ratio" "$run" --layer=1 --prefix=layers.0. --input="$dump" \

@@ -150,7 +150,7 @@ ct_use(const w4moe_file *file)
     ck_assert(status == W4MOE_OK || status == W4MOE_MISMATCH);
     for (size_t i = 0; i < info.n_layers; i++) {
         w4moe_layer *layer = NULL;
-        if (w4moe_layer_load(ct_ctx, &layer, file, info.layers[i]) ==
+        if (w4moe_layer_load(ct_ctx, &layer, file, info.layers[i], 0) ==
                 W4MOE_OK) {
             forward(layer, &info);
         }

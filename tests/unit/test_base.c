@@ -162,6 +162,32 @@ START_TEST(memory_limit)
 }
 END_TEST
 
+/* Memory in huge pages is aligned, cleared, and in the same account. */
+START_TEST(huge_memory)
+{
+    static const uint64_t sizes[] = {1, W4_MEM_HUGE_ALIGN, 5000000};
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+        struct w4_mem mem = {.limit = sizes[i]};
+        unsigned n_set = 0;
+        void *p = NULL;
+        void *none = NULL;
+        ck_assert_int_eq(
+                w4_mem_alloc_huge(&mem, &err, &p, sizes[i], "one"), W4MOE_OK);
+        ck_assert_uint_eq((uintptr_t)p % W4_MEM_HUGE_ALIGN, 0);
+        ck_assert_uint_eq(mem.used, sizes[i]);
+        for (size_t j = 0; j < sizes[i]; j++) {
+            n_set += ((unsigned char *)p)[j] != 0;
+        }
+        ck_assert_uint_eq(n_set, 0);
+        ck_assert_int_eq(
+                w4_mem_alloc_huge(&mem, &err, &none, 1, "two"), W4MOE_NOMEM);
+        ck_assert_ptr_null(none);
+        w4_mem_free(&mem, p, sizes[i]);
+        ck_assert_uint_eq(mem.used, 0);
+    }
+}
+END_TEST
+
 START_TEST(memory_sizes)
 {
     static const uint64_t too_large[] = {UINT64_MAX, UINT64_MAX - 62,
@@ -179,6 +205,11 @@ START_TEST(memory_sizes)
         ck_assert_ptr_null(p);
         ck_assert_ptr_nonnull(strstr(w4_err_text(&err), "all of it"));
         ck_assert_uint_eq(mem.used, 0);
+    }
+    for (size_t i = 0; i < sizeof(too_large) / sizeof(too_large[0]); i++) {
+        ck_assert_int_eq(
+                w4_mem_alloc_huge(&mem, &err, &p, too_large[i], "all of it"),
+                W4MOE_NOMEM);
     }
     /* An addition that would wrap around is no way past the limit. */
     mem.limit = UINT64_MAX;
@@ -370,6 +401,7 @@ main(void)
     tcase_add_test(tc, rounding_up);
     tcase_add_test(tc, byte_order);
     tcase_add_test(tc, memory_limit);
+    tcase_add_test(tc, huge_memory);
     tcase_add_test(tc, memory_sizes);
     tcase_add_test(tc, memory_threads);
     tcase_add_test(tc, structs_in);

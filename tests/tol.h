@@ -24,6 +24,21 @@
  */
 #define TOL_RATIO 1.10
 
+/**
+ * Where the weights are 0 by cancellation (every code equal to its zero point),
+ * results are exact and `ideal` has no error at all, but a kernel that takes
+ * the zero points off a whole sum,
+ *
+ *   s (sum a (q + bias) - (z + bias) sum a)
+ *
+ * has the noise of these two sums. It is accepted besides, as an rms over the
+ * results: 2^-17 (see above) of the sums, which are at most 136 / 4.6 < 32
+ * times larger than ordinary results (codes less their zero point have an rms
+ * of 4.6; codes for bf16 products have a bias of 128). Numbers of the tests
+ * make ordinary results of about 1.
+ */
+#define TOL_CANCELLED 0x1p-12
+
 /** Half a unit in the last place of fp32, relative: one rounding. */
 #define TOL_HALF_ULP 0x1p-24
 

@@ -13,41 +13,19 @@ enum { GUARD = 64, GUARD_BYTE = 0xA5 };
 static const char *
 text_of(const struct forward_problem *p)
 {
-    static char text[300];
+    static char text[400];
     const struct forward_case *what = &p->what;
     snprintf(text, sizeof(text),
-            "seed %#llx: %zu experts, H %zu, I %zu, g %zu and %zu, %s, form "
-            "%u, exact %d, %s, %zu tokens of %zu, flags %#x, pads %zu %zu",
+            "%s: seed %#llx: %zu experts, H %zu, I %zu, g %zu and %zu, %s, "
+            "form %u, exact %d, %s, %zu tokens of %zu, flags %#x, pads %zu "
+            "%zu",
+            p->label != NULL ? p->label : "forward",
             (unsigned long long)what->seed, what->n_experts, what->hidden,
             what->inter, what->w13_group, what->w2_group,
             w4moe_activation_name(what->kind), what->form, what->exact,
             w4moe_dtype_name(what->dtype), what->n_tokens, what->top_k,
             what->flags, what->x_pad, what->out_pad);
     return text;
-}
-
-static void
-set_form(struct oracle_spec *spec, unsigned form)
-{
-    static const w4moe_dtype floats[3] = {W4MOE_BF16, W4MOE_F16, W4MOE_F32};
-    spec->code = W4MOE_CODE_INT4;
-    spec->scale_dtype = floats[form % 3];
-    if (form == 1 || form == 2) {
-        spec->zeros = 1;
-    } else if (form == 3 || form == 4) {
-        spec->offset_dtype = floats[(form + 1) % 3];
-    } else if (form == 5 || form == 6) {
-        spec->code = W4MOE_CODE_E2M1;
-        spec->scale_dtype = form == 5 ? W4MOE_F8_E8M0 : W4MOE_BF16;
-    }
-    if (form % 2 == 0 && form > 0) {
-        spec->bias_dtype = floats[form / 2 % 3];
-    }
-    if (form == 1 || form == 4 || form == 7) {
-        spec->n_perms = 1;
-    } else if (form == 3 || form == 6) {
-        spec->n_perms = spec->gated ? 2 : 1;
-    }
 }
 
 /* Codes near 8 and scales of 1, so that even squares stay small. */
@@ -84,8 +62,8 @@ make_layer(struct forward_problem *p)
             .n_in = what->inter,
             .group_size = what->w2_group,
     };
-    set_form(&w13, what->form);
-    set_form(&w2, what->form);
+    weight_form_set(&w13, (enum weight_form)what->form);
+    weight_form_set(&w2, (enum weight_form)what->form);
     oracle_make(&p->w13, &w13);
     oracle_make(&p->w2, &w2);
     if (what->exact) {
@@ -100,6 +78,18 @@ make_layer(struct forward_problem *p)
     } else if (what->kind == W4MOE_ACT_SITU) {
         p->activation.beta = 2;
         p->activation.linear_beta = 1.5f;
+    }
+}
+
+/* Between the rows stands NaN. */
+void
+forward_store_rows(struct forward_problem *p)
+{
+    size_t hidden = p->what.hidden;
+    memset(p->x_rows, 0xFF, p->what.n_tokens * p->x_stride * 2);
+    for (size_t i = 0; i < p->what.n_tokens * hidden; i++) {
+        oracle_store(p->x_rows, p->what.dtype,
+                i / hidden * p->x_stride + i % hidden, p->x[i]);
     }
 }
 
@@ -118,15 +108,16 @@ draw_tokens(struct forward_problem *p, struct oracle_rng *rng)
         p->before[i] = oracle_round(what->dtype, oracle_uniform(rng, -1, 1));
     }
     p->x_rows = oracle_alloc(what->n_tokens * p->x_stride, 2);
-    memset(p->x_rows, 0xFF, what->n_tokens * p->x_stride * 2);
-    for (size_t i = 0; i < n; i++) {
-        oracle_store(p->x_rows, what->dtype,
-                i / what->hidden * p->x_stride + i % what->hidden, p->x[i]);
-    }
+    forward_store_rows(p);
     p->ids = oracle_alloc(n_slots, sizeof(int32_t));
     p->weights = oracle_alloc(n_slots, sizeof(float));
+    if (what->rows != NULL) {
+        oracle_deal(rng, p->ids, n_slots, what->rows, what->n_experts);
+    }
     for (size_t slot = 0; slot < n_slots; slot++) {
-        p->ids[slot] = (int32_t)oracle_below(rng, what->n_experts);
+        if (what->rows == NULL) {
+            p->ids[slot] = (int32_t)oracle_below(rng, what->n_experts);
+        }
         p->weights[slot] = what->exact
                                    ? 0.5f * (float)(1 + oracle_below(rng, 3))
                                    : (float)oracle_uniform(rng, 0.1, 0.9);
@@ -168,11 +159,9 @@ forward_free(struct forward_problem *p)
 }
 
 w4moe_layer *
-forward_layer(const w4moe_ctx *ctx, const struct forward_problem *p,
-        w4moe_matrix *w13, w4moe_matrix *w2, w4moe_order order, unsigned flags)
+forward_create(const w4moe_ctx *ctx, const struct forward_problem *p,
+        const w4moe_matrix *w13, const w4moe_matrix *w2, unsigned flags)
 {
-    oracle_pack(w13, &p->w13, order);
-    oracle_pack(w2, &p->w2, order);
     w4moe_layer_desc desc = {
             .struct_size = sizeof(desc),
             .w13 = w13,
@@ -190,6 +179,15 @@ forward_layer(const w4moe_ctx *ctx, const struct forward_problem *p,
     return layer;
 }
 
+w4moe_layer *
+forward_layer(const w4moe_ctx *ctx, const struct forward_problem *p,
+        w4moe_matrix *w13, w4moe_matrix *w2, w4moe_order order, unsigned flags)
+{
+    oracle_pack(w13, &p->w13, order);
+    oracle_pack(w2, &p->w2, order);
+    return forward_create(ctx, p, w13, w2, flags);
+}
+
 /* Whether byte i of the guarded output belongs to a row. */
 static int
 is_result(const struct forward_problem *p, size_t i)
@@ -201,58 +199,81 @@ is_result(const struct forward_problem *p, size_t i)
     return (at - GUARD) % p->out_stride < p->what.hidden;
 }
 
-static void
-call(const w4moe_ctx *ctx, const w4moe_layer *layer, w4moe_workspace *ws,
-        const struct forward_problem *p, void *out)
+/* Bytes of the guarded output, and of the rows of x. */
+static size_t
+guarded_bytes(const struct forward_problem *p)
 {
-    w4moe_workspace *own = NULL;
-    w4moe_forward_args args = p->args;
-    args.out = out;
-    if (ws == NULL) {
-        size_t n_tokens = args.n_tokens != 0 ? args.n_tokens : 1;
-        ck_assert_int_eq(
-                w4moe_workspace_create(layer, &own, n_tokens, args.top_k),
-                W4MOE_OK);
-        ws = own;
+    return 2 * (2 * GUARD + p->what.n_tokens * p->out_stride);
+}
+
+static size_t
+x_bytes(const struct forward_problem *p)
+{
+    return 2 * p->what.n_tokens * p->x_stride;
+}
+
+void
+forward_open(struct forward_call *call, const w4moe_layer *layer,
+        w4moe_workspace *ws, const struct forward_problem *p)
+{
+    size_t hidden = p->what.hidden;
+    size_t n_tokens = p->what.n_tokens;
+    call->p = p;
+    call->guarded = oracle_alloc(guarded_bytes(p), 1);
+    memset(call->guarded, GUARD_BYTE, guarded_bytes(p));
+    call->args = p->args;
+    call->args.out = call->guarded + 2 * (size_t)GUARD;
+    for (size_t i = 0; i < n_tokens * hidden; i++) {
+        oracle_store(call->args.out, p->what.dtype,
+                i / hidden * p->out_stride + i % hidden, p->before[i]);
     }
-    w4moe_status status = w4moe_forward(layer, ws, &args);
-    ck_assert_msg(
-            status == W4MOE_OK, "%s: %s", text_of(p), w4moe_ctx_error(ctx));
-    w4moe_workspace_destroy(own);
+    call->x = oracle_alloc(x_bytes(p), 1);
+    memcpy(call->x, p->x_rows, x_bytes(p));
+    call->ws = ws;
+    call->owns_ws = ws == NULL;
+    if (call->owns_ws) {
+        ck_assert_int_eq(w4moe_workspace_create(layer, &call->ws,
+                                 n_tokens != 0 ? n_tokens : 1, p->args.top_k),
+                W4MOE_OK);
+    }
+}
+
+void *
+forward_close(struct forward_call *call)
+{
+    const struct forward_problem *p = call->p;
+    size_t row_bytes = 2 * p->what.hidden;
+    size_t stride_bytes = 2 * p->out_stride;
+    ck_assert_int_eq(memcmp(call->x, p->x_rows, x_bytes(p)), 0);
+    for (size_t i = 0; i < guarded_bytes(p); i++) {
+        if (!is_result(p, i) && call->guarded[i] != GUARD_BYTE) {
+            ck_abort_msg("%s: byte %td beside the rows of out was written",
+                    text_of(p), (ptrdiff_t)i - 2 * GUARD);
+        }
+    }
+    unsigned char *packed = oracle_alloc(p->what.n_tokens, row_bytes);
+    for (size_t t = 0; t < p->what.n_tokens; t++) {
+        memcpy(packed + t * row_bytes,
+                (unsigned char *)call->args.out + t * stride_bytes, row_bytes);
+    }
+    if (call->owns_ws) {
+        w4moe_workspace_destroy(call->ws);
+    }
+    free(call->x);
+    free(call->guarded);
+    return packed;
 }
 
 void *
 forward_run(const w4moe_ctx *ctx, const w4moe_layer *layer, w4moe_workspace *ws,
         const struct forward_problem *p)
 {
-    size_t hidden = p->what.hidden;
-    size_t n_tokens = p->what.n_tokens;
-    size_t n = 2 * GUARD + n_tokens * p->out_stride;
-    unsigned char *guarded = oracle_alloc(n, 2);
-    unsigned char *x = oracle_alloc(n_tokens * p->x_stride, 2);
-    memcpy(x, p->x_rows, n_tokens * p->x_stride * 2);
-    memset(guarded, GUARD_BYTE, n * 2);
-    unsigned char *out = guarded + 2 * (size_t)GUARD;
-    for (size_t i = 0; i < n_tokens * hidden; i++) {
-        oracle_store(out, p->what.dtype,
-                i / hidden * p->out_stride + i % hidden, p->before[i]);
-    }
-    call(ctx, layer, ws, p, out);
-    ck_assert_int_eq(memcmp(x, p->x_rows, n_tokens * p->x_stride * 2), 0);
-    for (size_t i = 0; i < n * 2; i++) {
-        if (!is_result(p, i) && guarded[i] != GUARD_BYTE) {
-            ck_abort_msg("%s: byte %td beside the rows of out was written",
-                    text_of(p), (ptrdiff_t)i - 2 * GUARD);
-        }
-    }
-    unsigned char *packed = oracle_alloc(n_tokens * hidden, 2);
-    for (size_t t = 0; t < n_tokens; t++) {
-        memcpy(packed + t * hidden * 2, out + t * p->out_stride * 2,
-                hidden * 2);
-    }
-    free(x);
-    free(guarded);
-    return packed;
+    struct forward_call call;
+    forward_open(&call, layer, ws, p);
+    w4moe_status status = w4moe_forward(layer, call.ws, &call.args);
+    ck_assert_msg(
+            status == W4MOE_OK, "%s: %s", text_of(p), w4moe_ctx_error(ctx));
+    return forward_close(&call);
 }
 
 void *
@@ -270,11 +291,8 @@ forward_once(const w4moe_ctx *ctx, const struct forward_problem *p,
 }
 
 void
-forward_judge(const struct forward_problem *p, const void *out)
+forward_expect(double *exact, double *ideal, const struct forward_problem *p)
 {
-    size_t n = p->what.n_tokens * p->what.hidden;
-    double *exact = oracle_alloc(n, sizeof(double));
-    double *ideal = oracle_alloc(n, sizeof(double));
     struct oracle_call oracle = {
             .w13 = &p->w13,
             .w2 = &p->w2,
@@ -290,7 +308,14 @@ forward_judge(const struct forward_problem *p, const void *out)
             .before = p->before,
     };
     oracle_forward(exact, ideal, &oracle);
-    struct oracle_score score = {0};
+}
+
+void
+forward_judge_by(const struct forward_problem *p, const double *exact,
+        const double *ideal, const void *out)
+{
+    size_t n = p->what.n_tokens * p->what.hidden;
+    struct oracle_score score = {.noise = p->noise};
     oracle_score_row(&score, out, p->what.dtype, exact, ideal, n);
     ck_assert_msg(oracle_accept(&score),
             "%s: ratio %g, %zu of %zu results of a wrong class", text_of(p),
@@ -303,6 +328,16 @@ forward_judge(const struct forward_problem *p, const void *out)
                     ideal[i]);
         }
     }
+}
+
+void
+forward_judge(const struct forward_problem *p, const void *out)
+{
+    size_t n = p->what.n_tokens * p->what.hidden;
+    double *exact = oracle_alloc(n, sizeof(double));
+    double *ideal = oracle_alloc(n, sizeof(double));
+    forward_expect(exact, ideal, p);
+    forward_judge_by(p, exact, ideal, out);
     free(exact);
     free(ideal);
 }

@@ -7,7 +7,7 @@
 #ifndef W4_TESTS_FORWARD_CASE_H
 #define W4_TESTS_FORWARD_CASE_H
 
-#include "oracle.h"
+#include "weight_form.h"
 
 /** What to compute. Zero in a field means none of it. */
 struct forward_case {
@@ -18,8 +18,7 @@ struct forward_case {
     size_t w13_group;
     size_t w2_group;
     w4moe_activation_kind kind;
-    /** Form of the weights, 0 to FORWARD_FORMS - 1: codes, zeros or offsets,
-     * types, permutations, bias. */
+    /** Form of the weights of both matrices: an enum weight_form. */
     unsigned form;
     /** Numbers of the layer of which everything in fp32 is exact (needs kind
      * relu2_no_mul, and sizes of 16). */
@@ -31,13 +30,18 @@ struct forward_case {
     /** Elements between the rows of x and of out. */
     size_t x_pad;
     size_t out_pad;
+    /** Not NULL: how many slots each expert gets, [E], n_tokens * top_k
+     * together; without it each slot has a random one. */
+    const unsigned *rows;
 };
-
-enum { FORWARD_FORMS = 8 };
 
 /** The call: everything is set but the layer's objects and out. */
 struct forward_problem {
     struct forward_case what;
+    /** Begins messages; may be NULL. */
+    const char *label;
+    /** Besides the contract: see oracle_score. */
+    double noise;
     struct oracle_matrix w13;
     struct oracle_matrix w2;
     w4moe_activation activation;
@@ -57,14 +61,41 @@ extern void forward_make(
         struct forward_problem *p, const struct forward_case *what);
 extern void forward_free(struct forward_problem *p);
 
-/** Makes a layer of the problem's matrices in new, packed arrays (w13, w2),
- * with a softmax router. Ends the test if that fails. */
+/** Stores p->x again in the rows that are passed, after a change. */
+extern void forward_store_rows(struct forward_problem *p);
+
+/** A layer of packed matrices, with a softmax router. Ends the test if that
+ * fails. */
+extern w4moe_layer *forward_create(const w4moe_ctx *ctx,
+        const struct forward_problem *p, const w4moe_matrix *w13,
+        const w4moe_matrix *w2, unsigned flags);
+
+/** Makes a layer of the problem's matrices in new, packed arrays (w13, w2). */
 extern w4moe_layer *forward_layer(const w4moe_ctx *ctx,
         const struct forward_problem *p, w4moe_matrix *w13, w4moe_matrix *w2,
         w4moe_order order, unsigned flags);
 
-/** Runs p->args with a given layer and workspace (NULL: one of its own); fails
- * the test if the call fails, or writes x or beside the rows of out.
+/** A call with an output between guards, to be made with w4moe_forward() any
+ * number of times. */
+struct forward_call {
+    const struct forward_problem *p;
+    w4moe_forward_args args;
+    unsigned char *guarded;
+    /** A copy of the rows of x. */
+    unsigned char *x;
+    w4moe_workspace *ws;
+    int owns_ws;
+};
+
+/** ws NULL: one of its own. */
+extern void forward_open(struct forward_call *call, const w4moe_layer *layer,
+        w4moe_workspace *ws, const struct forward_problem *p);
+
+/** Fails the test if x or something beside the rows of out was written.
+ * Returns: [T][H] of the dtype, for free(). */
+extern void *forward_close(struct forward_call *call);
+
+/** All of that with one call; fails the test if it fails.
  * Returns: [T][H] of the dtype, for free(). */
 extern void *forward_run(const w4moe_ctx *ctx, const w4moe_layer *layer,
         w4moe_workspace *ws, const struct forward_problem *p);
@@ -73,7 +104,16 @@ extern void *forward_run(const w4moe_ctx *ctx, const w4moe_layer *layer,
 extern void *forward_once(const w4moe_ctx *ctx, const struct forward_problem *p,
         w4moe_order order);
 
-/** Fails the test unless the accuracy contract holds. */
+/** What the oracle says: exact and ideal, [T][H]. */
+extern void forward_expect(
+        double *exact, double *ideal, const struct forward_problem *p);
+
+/** Fails the test unless the accuracy contract holds, with exact numbers to
+ * the bit. */
+extern void forward_judge_by(const struct forward_problem *p,
+        const double *exact, const double *ideal, const void *out);
+
+/** forward_expect() and forward_judge_by(). */
 extern void forward_judge(const struct forward_problem *p, const void *out);
 
 /** Fails the test unless two results have the same bytes. */

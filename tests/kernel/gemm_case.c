@@ -77,7 +77,10 @@ draw_blocks(struct gemm_problem *p, struct oracle_rng *rng)
     p->slot_experts = oracle_alloc(p->n_slots, sizeof(int32_t));
     p->sorted_slots = oracle_alloc(capacity, sizeof(int32_t));
     p->expert_ids = oracle_alloc(capacity / what->block_size, sizeof(int32_t));
-    for (size_t slot = 0; slot < p->n_slots; slot++) {
+    if (what->rows != NULL) {
+        oracle_deal(rng, p->slot_experts, p->n_slots, what->rows, n_experts);
+    }
+    for (size_t slot = 0; slot < p->n_slots && what->rows == NULL; slot++) {
         size_t percent = oracle_below(rng, 100);
         int32_t expert = (int32_t)oracle_below(rng, n_experts);
         if (percent < what->uncovered || (what->one_slot && slot > 0)) {
@@ -144,55 +147,83 @@ is_result(const struct gemm_problem *p, size_t i)
     return (at - GUARD) % p->c_stride < p->what.spec.n_out;
 }
 
-void *
-gemm_run(const w4moe_ctx *ctx, const struct gemm_problem *p,
-        const w4moe_matrix *b)
+/* Bytes of the guarded output, and of the workspace with what follows it. */
+static size_t
+guarded_bytes(const struct gemm_problem *p)
 {
-    size_t n_out = p->what.spec.n_out;
-    size_t n = 2 * GUARD + p->c_rows * p->c_stride;
-    unsigned char *guarded = oracle_alloc(n, 2);
-    memset(guarded, GUARD_BYTE, n * 2);
-    unsigned char *c = guarded + 2 * (size_t)GUARD;
-    w4moe_gemm_args args = p->args;
-    args.c = c;
-    args.b = b;
+    return 2 * (2 * GUARD + p->c_rows * p->c_stride);
+}
+
+static size_t
+workspace_bytes(const struct gemm_call *call)
+{
+    return (call->args.workspace_size + 63) / 64 * 64 + 64;
+}
+
+void
+gemm_open(struct gemm_call *call, const w4moe_ctx *ctx,
+        const struct gemm_problem *p, const w4moe_matrix *b)
+{
+    call->p = p;
+    call->args = p->args;
+    call->args.b = b;
     w4moe_status status =
-            w4moe_gemm_workspace(ctx, &args.workspace_size, &args);
+            w4moe_gemm_workspace(ctx, &call->args.workspace_size, &call->args);
     ck_assert_msg(status == W4MOE_OK, "%s", w4moe_ctx_error(ctx));
-    ck_assert_int_eq(args.workspace_size != 0,
+    ck_assert_int_eq(call->args.workspace_size != 0,
             p->what.output_topk != 0 && p->n_slots != 0);
-    size_t room = (args.workspace_size + 63) / 64 * 64 + 64;
-    unsigned char *workspace = aligned_alloc(64, room);
-    ck_assert_ptr_nonnull(workspace);
-    memset(workspace, GUARD_BYTE, room);
-    args.workspace = args.workspace_size != 0 ? workspace : NULL;
-    status = w4moe_gemm(ctx, &args);
-    ck_assert_msg(
-            status == W4MOE_OK, "%s: %s", gemm_text(p), w4moe_ctx_error(ctx));
-    for (size_t i = args.workspace_size; i < room; i++) {
-        if (workspace[i] != GUARD_BYTE) {
+    call->guarded = oracle_alloc(guarded_bytes(p), 1);
+    memset(call->guarded, GUARD_BYTE, guarded_bytes(p));
+    call->args.c = call->guarded + 2 * (size_t)GUARD;
+    call->workspace = aligned_alloc(64, workspace_bytes(call));
+    ck_assert_ptr_nonnull(call->workspace);
+    memset(call->workspace, GUARD_BYTE, workspace_bytes(call));
+    call->args.workspace =
+            call->args.workspace_size != 0 ? call->workspace : NULL;
+}
+
+void *
+gemm_close(struct gemm_call *call)
+{
+    const struct gemm_problem *p = call->p;
+    size_t row_bytes = 2 * p->what.spec.n_out;
+    size_t stride_bytes = 2 * p->c_stride;
+    for (size_t i = call->args.workspace_size; i < workspace_bytes(call); i++) {
+        if (call->workspace[i] != GUARD_BYTE) {
             ck_abort_msg("%s: byte %zu of a workspace of %zu was written",
-                    gemm_text(p), i, (size_t)args.workspace_size);
+                    gemm_text(p), i, (size_t)call->args.workspace_size);
         }
     }
-    for (size_t i = 0; i < n * 2; i++) {
-        if (!is_result(p, i) && guarded[i] != GUARD_BYTE) {
+    for (size_t i = 0; i < guarded_bytes(p); i++) {
+        if (!is_result(p, i) && call->guarded[i] != GUARD_BYTE) {
             ck_abort_msg("%s: byte %td beside the rows of c was written",
                     gemm_text(p), (ptrdiff_t)i - 2 * GUARD);
         }
     }
-    unsigned char *packed = oracle_alloc(p->c_rows * n_out, 2);
+    unsigned char *packed = oracle_alloc(p->c_rows, row_bytes);
     for (size_t r = 0; r < p->c_rows; r++) {
-        memcpy(packed + r * n_out * 2, c + r * p->c_stride * 2, n_out * 2);
+        memcpy(packed + r * row_bytes,
+                (unsigned char *)call->args.c + r * stride_bytes, row_bytes);
     }
-    free(workspace);
-    free(guarded);
+    free(call->workspace);
+    free(call->guarded);
     return packed;
 }
 
-/* Out: exact and ideal [c_rows][N]. */
-static void
-expect(double *exact, double *ideal, const struct gemm_problem *p)
+void *
+gemm_run(const w4moe_ctx *ctx, const struct gemm_problem *p,
+        const w4moe_matrix *b)
+{
+    struct gemm_call call;
+    gemm_open(&call, ctx, p, b);
+    w4moe_status status = w4moe_gemm(ctx, &call.args);
+    ck_assert_msg(
+            status == W4MOE_OK, "%s: %s", gemm_text(p), w4moe_ctx_error(ctx));
+    return gemm_close(&call);
+}
+
+void
+gemm_expect(double *exact, double *ideal, const struct gemm_problem *p)
 {
     size_t n_in = p->what.spec.n_in;
     size_t n_out = p->what.spec.n_out;
@@ -230,14 +261,12 @@ row_is_empty(const struct gemm_problem *p, size_t row)
 }
 
 void
-gemm_judge(const struct gemm_problem *p, const void *c)
+gemm_judge_by(const struct gemm_problem *p, const double *exact,
+        const double *ideal, const void *c)
 {
     size_t n_out = p->what.spec.n_out;
     size_t n = p->c_rows * n_out;
-    double *exact = oracle_alloc(n, sizeof(double));
-    double *ideal = oracle_alloc(n, sizeof(double));
-    expect(exact, ideal, p);
-    struct oracle_score score = {0};
+    struct oracle_score score = {.noise = p->noise};
     oracle_score_row(&score, c, p->what.dtype, exact, ideal, n);
     ck_assert_msg(oracle_accept(&score),
             "%s: ratio %g, %zu of %zu results of a wrong class", gemm_text(p),
@@ -254,6 +283,16 @@ gemm_judge(const struct gemm_problem *p, const void *c)
             ck_abort_msg("%s: row %zu is not zero", gemm_text(p), i / n_out);
         }
     }
+}
+
+void
+gemm_judge(const struct gemm_problem *p, const void *c)
+{
+    size_t n = p->c_rows * p->what.spec.n_out;
+    double *exact = oracle_alloc(n, sizeof(double));
+    double *ideal = oracle_alloc(n, sizeof(double));
+    gemm_expect(exact, ideal, p);
+    gemm_judge_by(p, exact, ideal, c);
     free(exact);
     free(ideal);
 }
@@ -261,13 +300,15 @@ gemm_judge(const struct gemm_problem *p, const void *c)
 const char *
 gemm_text(const struct gemm_problem *p)
 {
-    static char text[400];
+    static char text[512];
     const struct gemm_case *what = &p->what;
     const struct oracle_spec *spec = &what->spec;
     snprintf(text, sizeof(text),
-            "seed %#llx: %zu experts of %zu x %zu%s, g %zu, code %d, scales "
-            "%s, zeros %d, offsets %s, perms %zu, bias %s, %s; %zu rows, top_k "
-            "%zu, block %zu, output_topk %zu, weighted %d, pads %zu %zu",
+            "%s: seed %#llx: %zu experts of %zu x %zu%s, g %zu, code %d, "
+            "scales %s, zeros %d, offsets %s, perms %zu, bias %s, %s; %zu "
+            "rows, top_k %zu, block %zu, output_topk %zu, weighted %d, pads "
+            "%zu %zu",
+            p->label != NULL ? p->label : "gemm",
             (unsigned long long)spec->seed, spec->n_experts, spec->n_out,
             spec->n_in, spec->gated ? " gated" : "", spec->group_size,
             (int)spec->code, w4moe_dtype_name(spec->scale_dtype), spec->zeros,

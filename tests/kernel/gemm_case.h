@@ -26,11 +26,18 @@ struct gemm_case {
     unsigned elsewhere;
     /** Only the first slot is in a block. */
     int one_slot;
+    /** Not NULL: how many slots each expert gets, [E], n_rows * top_k
+     * together; without it each slot has a random one. */
+    const unsigned *rows;
 };
 
 /** The call: everything is set but the matrix and the output. */
 struct gemm_problem {
     struct gemm_case what;
+    /** Begins messages; may be NULL. */
+    const char *label;
+    /** Besides the contract: see oracle_score. */
+    double noise;
     struct oracle_matrix matrix;
     size_t n_slots;
     /** Rows of c, and distance of rows. */
@@ -54,13 +61,36 @@ extern void gemm_free(struct gemm_problem *p);
 /** Stores p->a again in the rows that are passed, after a change. */
 extern void gemm_store_rows(struct gemm_problem *p);
 
-/** Runs it; fails the test if it fails, or writes beside the rows of c.
+/** A call with an output and a workspace between guards, to be made with
+ * w4moe_gemm() any number of times. */
+struct gemm_call {
+    const struct gemm_problem *p;
+    w4moe_gemm_args args;
+    unsigned char *guarded;
+    unsigned char *workspace;
+};
+
+extern void gemm_open(struct gemm_call *call, const w4moe_ctx *ctx,
+        const struct gemm_problem *p, const w4moe_matrix *b);
+
+/** Fails the test if something beside the rows of c was written.
  * Returns: [c_rows][N] of the dtype, for free(). */
+extern void *gemm_close(struct gemm_call *call);
+
+/** All of that with one call; fails the test if it fails. */
 extern void *gemm_run(const w4moe_ctx *ctx, const struct gemm_problem *p,
         const w4moe_matrix *b);
 
+/** What the oracle says: exact and ideal, [c_rows][N]. */
+extern void gemm_expect(
+        double *exact, double *ideal, const struct gemm_problem *p);
+
 /** Fails the test unless the accuracy contract holds for a result, with exact
  * numbers to the bit, and rows without a slot in a block of an expert are 0. */
+extern void gemm_judge_by(const struct gemm_problem *p, const double *exact,
+        const double *ideal, const void *c);
+
+/** gemm_expect() and gemm_judge_by(). */
 extern void gemm_judge(const struct gemm_problem *p, const void *c);
 
 /** One line about a problem, for messages; overwritten by the next call. */

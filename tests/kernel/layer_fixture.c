@@ -5,19 +5,9 @@
 #include <check.h>
 #include <string.h>
 
-struct layer_fixture fixture;
+#include "contexts.h"
 
-w4moe_ctx *
-layer_make_ctx(uint64_t memory_limit)
-{
-    w4moe_ctx *made = NULL;
-    w4moe_ctx_options options = {.struct_size = sizeof(options),
-            .backend = "cpu",
-            .n_threads = 2,
-            .memory_limit = memory_limit};
-    ck_assert_int_eq(w4moe_ctx_create(&made, &options), W4MOE_OK);
-    return made;
-}
+struct layer_fixture fixture;
 
 void
 layer_setup(void)
@@ -36,7 +26,7 @@ layer_setup(void)
             .n_tokens = 5,
             .top_k = 2,
     };
-    f->ctx = layer_make_ctx(0);
+    f->ctx = context_make(NULL, 2, 0);
     forward_make(&f->problem, &what);
     f->layer = forward_layer(
             f->ctx, &f->problem, &f->w13, &f->w2, W4MOE_ORDER_TILE, 0);

@@ -29,9 +29,6 @@ extern struct layer_fixture fixture;
 extern void layer_setup(void);
 extern void layer_teardown(void);
 
-/** A context of two threads; 0: without a limit. */
-extern w4moe_ctx *layer_make_ctx(uint64_t memory_limit);
-
 /** Fails the test unless the text of the last failure contains `text`. */
 extern void layer_expect_text(const char *text);
 

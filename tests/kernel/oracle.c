@@ -31,6 +31,24 @@ oracle_uniform(struct oracle_rng *rng, double low, double high)
     return low + (high - low) * ((double)(oracle_bits(rng) >> 11) * 0x1p-53);
 }
 
+void
+oracle_deal(struct oracle_rng *rng, int32_t *places, size_t n,
+        const unsigned *rows, size_t n_experts)
+{
+    size_t filled = 0;
+    for (size_t e = 0; e < n_experts; e++) {
+        for (unsigned i = 0; i < rows[e] && filled < n; i++, filled++) {
+            size_t j = oracle_below(rng, filled + 1);
+            places[filled] = places[j];
+            places[j] = (int32_t)e;
+        }
+    }
+    if (filled != n) {
+        fprintf(stderr, "oracle: %zu rows for %zu places\n", filled, n);
+        abort();
+    }
+}
+
 void *
 oracle_alloc(size_t n, size_t size)
 {
@@ -180,8 +198,9 @@ oracle_ratio(const struct oracle_score *score)
 int
 oracle_accept(const struct oracle_score *score)
 {
+    double noise = score->noise * sqrt((double)score->n);
     return score->n_wrong == 0 &&
-           sqrt(score->got) <= TOL_RATIO * sqrt(score->ideal);
+           sqrt(score->got) <= TOL_RATIO * sqrt(score->ideal) + noise;
 }
 
 /* ------------------------------------------------------------------ layer */

@@ -36,6 +36,11 @@ extern size_t oracle_below(struct oracle_rng *rng, size_t n);
 /** Uniform in [low, high). */
 extern double oracle_uniform(struct oracle_rng *rng, double low, double high);
 
+/** Deals n places in random order: rows[e] of them get e, for every e below
+ * n_experts. The rows are n together. */
+extern void oracle_deal(struct oracle_rng *rng, int32_t *places, size_t n,
+        const unsigned *rows, size_t n_experts);
+
 /* ---------------------------------------------------------------- numbers */
 
 /** Memory for n elements, zeroed; never NULL. For free(). */
@@ -59,6 +64,8 @@ struct oracle_score {
      * is another of these. */
     size_t n;
     size_t n_wrong;
+    /** An rms error of the results that is accepted besides. */
+    double noise;
 };
 
 /** Adds a row of n results. NaN and Inf are compared with those of ideal (a
@@ -69,7 +76,8 @@ extern void oracle_score_row(struct oracle_score *score, const void *got,
 /** ||got - exact|| / ||ideal - exact||; 0 if both are 0. */
 extern double oracle_ratio(const struct oracle_score *score);
 
-/** Whether all classes agree and the ratio is at most TOL_RATIO. */
+/** Whether all classes agree and the ratio is at most TOL_RATIO, but for the
+ * noise. */
 extern int oracle_accept(const struct oracle_score *score);
 
 /* --------------------------------------------------------------- matrices */

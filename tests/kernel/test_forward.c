@@ -6,35 +6,10 @@
 #include <check.h>
 #include <stdlib.h>
 
+#include "contexts.h"
 #include "forward_case.h"
 
-/* Contexts by their number of threads. */
-enum { N_CONTEXTS = 2 };
-static const unsigned context_threads[N_CONTEXTS] = {1, 2};
-static w4moe_ctx *contexts[N_CONTEXTS];
-
 static const w4moe_dtype halves[2] = {W4MOE_BF16, W4MOE_F16};
-
-static void
-setup(void)
-{
-    for (int i = 0; i < N_CONTEXTS; i++) {
-        w4moe_ctx_options options = {
-                .struct_size = sizeof(options),
-                .backend = "cpu",
-                .n_threads = context_threads[i],
-        };
-        ck_assert_int_eq(w4moe_ctx_create(&contexts[i], &options), W4MOE_OK);
-    }
-}
-
-static void
-teardown(void)
-{
-    for (int i = 0; i < N_CONTEXTS; i++) {
-        w4moe_ctx_destroy(contexts[i]);
-    }
-}
 
 /* A case to vary. I = 72 makes a narrow tile of both matrices. */
 static struct forward_case
@@ -88,7 +63,7 @@ START_TEST(every_activation)
             W4MOE_ACT_GELU_TANH_NO_MUL, W4MOE_ACT_RELU2_NO_MUL};
     uint64_t seed = 0x1000;
     for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
-        for (unsigned form = 0; form < 2 * FORWARD_FORMS; form++) {
+        for (unsigned form = 0; form < 2 * N_WEIGHT_FORMS; form++) {
             struct forward_case what = usual(seed++);
             what.kind = kinds[i];
             what.form = form / 2;
@@ -147,7 +122,7 @@ START_TEST(every_group_size)
             what.w13_group = g;
             what.w2_group = 144 - g;
             what.dtype = halves[i];
-            what.form = (unsigned)(g / 8 + 3 * i) % FORWARD_FORMS;
+            what.form = (unsigned)(g / 8 + 3 * i) % N_WEIGHT_FORMS;
             what.n_tokens = 3;
             check_case(&what);
         }
@@ -169,7 +144,7 @@ START_TEST(long_sums)
             what.inter = sizes[i].inter;
             what.w13_group = sizes[i].w13_group;
             what.w2_group = sizes[i].w2_group;
-            what.form = (unsigned)(2 * i + j) % FORWARD_FORMS;
+            what.form = (unsigned)(2 * i + j) % N_WEIGHT_FORMS;
             what.n_tokens = sizes[i].hidden > 16 ? 1 : 4;
             check_case(&what);
         }
@@ -206,7 +181,7 @@ START_TEST(every_flag)
             W4MOE_BATCH_INVARIANT | W4MOE_ACCUMULATE | W4MOE_HOST_IO};
     uint64_t seed = 0x1600;
     for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++) {
-        for (unsigned form = 0; form < FORWARD_FORMS; form++) {
+        for (unsigned form = 0; form < N_WEIGHT_FORMS; form++) {
             struct forward_case what = usual(seed++);
             what.flags = flags[i];
             what.form = form;
@@ -337,7 +312,7 @@ main(void)
 {
     TCase *tc = tcase_create("forward");
     tcase_set_timeout(tc, 0);
-    tcase_add_checked_fixture(tc, setup, teardown);
+    tcase_add_checked_fixture(tc, contexts_setup, contexts_teardown);
     tcase_add_test(tc, every_activation);
     tcase_add_test(tc, every_top_k);
     tcase_add_test(tc, many_tokens_for_one_expert);

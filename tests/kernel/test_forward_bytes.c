@@ -7,35 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "contexts.h"
 #include "forward_case.h"
 
-/* Contexts by their number of threads. */
-enum { N_CONTEXTS = 3 };
-static const unsigned context_threads[N_CONTEXTS] = {1, 2, 7};
-static w4moe_ctx *contexts[N_CONTEXTS];
-
 static const w4moe_dtype halves[2] = {W4MOE_BF16, W4MOE_F16};
-
-static void
-setup(void)
-{
-    for (int i = 0; i < N_CONTEXTS; i++) {
-        w4moe_ctx_options options = {
-                .struct_size = sizeof(options),
-                .backend = "cpu",
-                .n_threads = context_threads[i],
-        };
-        ck_assert_int_eq(w4moe_ctx_create(&contexts[i], &options), W4MOE_OK);
-    }
-}
-
-static void
-teardown(void)
-{
-    for (int i = 0; i < N_CONTEXTS; i++) {
-        w4moe_ctx_destroy(contexts[i]);
-    }
-}
 
 /* A case to vary. I = 72 makes a narrow tile of both matrices. */
 static struct forward_case
@@ -60,7 +35,7 @@ usual(uint64_t seed)
 
 START_TEST(same_bytes_for_any_threads_and_again)
 {
-    for (unsigned form = 0; form < FORWARD_FORMS; form++) {
+    for (unsigned form = 0; form < N_WEIGHT_FORMS; form++) {
         struct forward_case what = usual(0x1B00 + form);
         what.form = form;
         what.n_tokens = 33;
@@ -83,7 +58,7 @@ END_TEST
 /* One call of 33 tokens, or 33 of one, with one workspace for all. */
 START_TEST(a_token_does_not_see_the_others)
 {
-    for (unsigned form = 0; form < FORWARD_FORMS; form++) {
+    for (unsigned form = 0; form < N_WEIGHT_FORMS; form++) {
         struct forward_case what = usual(0x1C00 + form);
         what.form = form;
         what.n_tokens = 33;
@@ -191,7 +166,7 @@ main(void)
 {
     TCase *tc = tcase_create("forward_bytes");
     tcase_set_timeout(tc, 0);
-    tcase_add_checked_fixture(tc, setup, teardown);
+    tcase_add_checked_fixture(tc, contexts_setup, contexts_teardown);
     tcase_add_test(tc, same_bytes_for_any_threads_and_again);
     tcase_add_test(tc, a_token_does_not_see_the_others);
     tcase_add_test(tc, experts_are_added_in_their_order);

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "contexts.h"
 #include "layer_fixture.h"
 
 /* The forward call as it stands now ends so, and writes nothing. */
@@ -134,7 +135,7 @@ END_TEST
 
 START_TEST(workspaces_of_another_context)
 {
-    w4moe_ctx *other = layer_make_ctx(0);
+    w4moe_ctx *other = context_make(NULL, 2, 0);
     w4moe_layer *other_layer = NULL;
     w4moe_workspace *other_ws = NULL;
     ck_assert_int_eq(w4moe_layer_create(other, &other_layer, &fixture.desc, 0),

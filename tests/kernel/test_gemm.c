@@ -7,36 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "contexts.h"
 #include "gemm_case.h"
-
-/* Contexts by their number of threads. */
-enum { N_CONTEXTS = 4 };
-static const unsigned context_threads[N_CONTEXTS] = {1, 2, 3, 7};
-static w4moe_ctx *contexts[N_CONTEXTS];
+#include "weight_form.h"
 
 static const w4moe_dtype halves[2] = {W4MOE_BF16, W4MOE_F16};
-static const w4moe_dtype floats[3] = {W4MOE_BF16, W4MOE_F16, W4MOE_F32};
-
-static void
-setup(void)
-{
-    for (int i = 0; i < N_CONTEXTS; i++) {
-        w4moe_ctx_options options = {
-                .struct_size = sizeof(options),
-                .backend = "cpu",
-                .n_threads = context_threads[i],
-        };
-        ck_assert_int_eq(w4moe_ctx_create(&contexts[i], &options), W4MOE_OK);
-    }
-}
-
-static void
-teardown(void)
-{
-    for (int i = 0; i < N_CONTEXTS; i++) {
-        w4moe_ctx_destroy(contexts[i]);
-    }
-}
 
 /* Runs a problem in one order. */
 static void *
@@ -95,49 +70,13 @@ usual(uint64_t seed)
     return what;
 }
 
-/* One of eight forms of weights. */
+/* A form of weights; every second one is gated. */
 static void
 set_form(struct oracle_spec *spec, size_t form)
 {
-    spec->scale_dtype = floats[form % 3];
     spec->gated = form % 2 != 0;
-    switch (form) {
-    case 1:
-        spec->zeros = 1;
-        spec->n_perms = 1;
-        break;
-    case 2:
-        spec->zeros = 1;
-        spec->bias_dtype = W4MOE_F16;
-        break;
-    case 3:
-        spec->offset_dtype = W4MOE_F32;
-        spec->n_perms = 2;
-        break;
-    case 4:
-        spec->offset_dtype = W4MOE_F16;
-        spec->bias_dtype = W4MOE_BF16;
-        break;
-    case 5:
-        spec->code = W4MOE_CODE_E2M1;
-        spec->scale_dtype = W4MOE_F8_E8M0;
-        spec->n_perms = 2;
-        break;
-    case 6:
-        spec->code = W4MOE_CODE_E2M1;
-        spec->scale_dtype = W4MOE_BF16;
-        spec->n_perms = 1;
-        break;
-    case 7:
-        spec->offset_dtype = W4MOE_BF16;
-        spec->bias_dtype = W4MOE_F32;
-        break;
-    default: /* symmetric int4 alone */
-        break;
-    }
+    weight_form_set(spec, (enum weight_form)form);
 }
-
-enum { N_FORMS = 8 };
 
 /* top_k, block sizes, weights and sums by token, all with all. */
 START_TEST(every_switch)
@@ -154,7 +93,8 @@ START_TEST(every_switch)
                 what.output_topk = (bits & 2) != 0 ? k : 0;
                 what.uncovered = 10;
                 what.elsewhere = 15;
-                set_form(&what.spec, seed % N_FORMS);
+                set_form(&what.spec,
+                        (seed + seed / N_WEIGHT_FORMS) % N_WEIGHT_FORMS);
                 check_case(&what);
             }
         }
@@ -181,7 +121,7 @@ START_TEST(every_group_size)
 {
     uint64_t seed = 0x300;
     for (size_t g = 8; g <= 136; g += 8) {
-        for (size_t form = 0; form < N_FORMS; form++) {
+        for (size_t form = 0; form < N_WEIGHT_FORMS; form++) {
             struct gemm_case what = usual(seed++);
             what.spec.n_in = 136;
             what.spec.group_size = g;
@@ -200,7 +140,7 @@ START_TEST(every_width)
             8, 16, 24, 112, 120, 128, 136, 144, 248, 256, 264, 272, 384, 400};
     uint64_t seed = 0x400;
     for (size_t i = 0; i < sizeof(widths) / sizeof(widths[0]); i++) {
-        for (size_t form = 0; form < N_FORMS; form++) {
+        for (size_t form = 0; form < N_WEIGHT_FORMS; form++) {
             struct gemm_case what = usual(seed++);
             what.spec.n_out = widths[i];
             what.spec.n_experts = 2;
@@ -223,7 +163,7 @@ START_TEST(sizes_at_the_ends)
             {2, 16, 16384, 128}, {1, 16, 16384, 16384}, {1, 16, 16384, 32},
             {1, 24, 16384, 8}, {1, 8, 11008, 4096}, {1, 1040, 16, 8}};
     for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
-        for (size_t form = 0; form < N_FORMS; form += 2) {
+        for (size_t form = 0; form < N_WEIGHT_FORMS; form += 2) {
             struct gemm_case what = usual(0x500 + 16 * i + form / 2);
             what.spec.n_experts = sizes[i].n_experts;
             what.spec.n_out = sizes[i].n_out;
@@ -263,7 +203,7 @@ END_TEST
 
 START_TEST(same_bytes_for_any_threads_and_again)
 {
-    for (size_t form = 0; form < N_FORMS; form++) {
+    for (size_t form = 0; form < N_WEIGHT_FORMS; form++) {
         struct gemm_case what = usual(0x680 + form);
         what.spec.n_out = 272;
         what.n_rows = 20;
@@ -314,7 +254,7 @@ START_TEST(exact_sums_have_the_right_bits)
 {
     static const size_t widths[] = {16, 112, 144, 272};
     uint64_t seed = 0x800;
-    for (size_t form = 0; form < N_FORMS; form++) {
+    for (size_t form = 0; form < N_WEIGHT_FORMS; form++) {
         for (size_t i = 0; i < sizeof(widths) / sizeof(widths[0]); i++) {
             for (unsigned bits = 0; bits < 4; bits++) {
                 struct gemm_case what = usual(seed++);
@@ -340,7 +280,7 @@ main(void)
 {
     TCase *tc = tcase_create("gemm");
     tcase_set_timeout(tc, 0);
-    tcase_add_checked_fixture(tc, setup, teardown);
+    tcase_add_checked_fixture(tc, contexts_setup, contexts_teardown);
     tcase_add_test(tc, every_switch);
     tcase_add_test(tc, sums_of_slots_with_rows_of_their_own);
     tcase_add_test(tc, every_group_size);

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "contexts.h"
 #include "layer_fixture.h"
 
 /* The description as it stands now makes no layer. */
@@ -210,7 +211,7 @@ START_TEST(memory_limits)
     uint64_t ws_bytes = 0;
     ck_assert_int_eq(
             w4moe_workspace_size(fixture.layer, &ws_bytes, 5, 2), W4MOE_OK);
-    w4moe_ctx *limited = layer_make_ctx(ws_bytes);
+    w4moe_ctx *limited = context_make(NULL, 2, ws_bytes);
     w4moe_layer *borrower = NULL;
     w4moe_layer *copy = NULL;
     w4moe_workspace *first = NULL;
@@ -240,7 +241,7 @@ START_TEST(memory_limits)
             w4moe_workspace_create(borrower, &first, 6, 2), W4MOE_NOMEM);
     w4moe_layer_destroy(borrower);
     w4moe_ctx_destroy(limited);
-    limited = layer_make_ctx(ws_bytes - 1);
+    limited = context_make(NULL, 2, ws_bytes - 1);
     ck_assert_int_eq(
             w4moe_layer_create(limited, &borrower, &fixture.desc, 0), W4MOE_OK);
     ck_assert_int_eq(

@@ -12,6 +12,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "contexts.h"
 #include "ct_container.h"
 #include "layer_fixture.h"
 #include "test_folder.h"
@@ -104,14 +105,14 @@ START_TEST(copies_count)
                 W4MOE_OK);
         uint64_t owned = bytes_owned(layer);
         w4moe_layer_destroy(layer);
-        w4moe_ctx *limited = layer_make_ctx(owned - 1);
+        w4moe_ctx *limited = context_make(NULL, 2, owned - 1);
         layer = NULL;
         ck_assert_int_eq(
                 w4moe_layer_create(limited, &layer, &fixture.desc, flags),
                 W4MOE_NOMEM);
         ck_assert_ptr_null(layer);
         w4moe_ctx_destroy(limited);
-        limited = layer_make_ctx(owned);
+        limited = context_make(NULL, 2, owned);
         for (int again = 0; again < 2; again++) {
             ck_assert_int_eq(
                     w4moe_layer_create(limited, &layer, &fixture.desc, flags),

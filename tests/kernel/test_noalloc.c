@@ -203,7 +203,7 @@ START_TEST(forward_allocates_nothing)
     static const unsigned threads[] = {1, 2, 5};
     size_t n = dl_iterate_phdr(is_libomp, NULL) != 0 ? 1 : 3;
     for (size_t i = 0; i < n; i++) {
-        for (unsigned form = 0; form < FORWARD_FORMS; form++) {
+        for (unsigned form = 0; form < N_WEIGHT_FORMS; form++) {
             check_threads(threads[i], form);
         }
     }

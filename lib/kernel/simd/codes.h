@@ -11,12 +11,15 @@
  *
  *   w4_codes_init(codes, code, raw)
  *       What decodes a matrix: with the value v of a code (0 .. 15, or the E2M1
- *       number),
- *           decoded * unit = v + codes->base        exactly.
+ *       number) at place j of a word,
+ *           decoded * w4_place_units[j] * unit = v + codes->base    exactly.
  *       raw: v is wanted as it is (for offsets), so that base had better be 0.
- *   W4_CODES_HAVE_UNITS
- *       0: all units are 1. Else codes->units[j] is that of place j of a word;
- *       the activations are multiplied with it, powers of two, exactly.
+ *   W4_HAVE_PLACE_UNITS
+ *       0: there is no w4_place_units, all are 1. Else the activations are
+ *       multiplied with them, powers of two, of which none makes an activation
+ *       too small for fp32.
+ *   w4_codes_unit(codes, sums)
+ *       sums * unit; for a sum no power of two is too small.
  *   w4_words_load(codes, p, mask)
  *       W4_LANES words of 8 codes each.
  *   w4_words_decode(codes, words, step, read_on)

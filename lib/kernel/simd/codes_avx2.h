@@ -12,12 +12,17 @@
 #ifndef W4_KERNEL_SIMD_CODES_AVX2_H
 #define W4_KERNEL_SIMD_CODES_AVX2_H
 
-#define W4_CODES_HAVE_UNITS 1
+#define W4_HAVE_PLACE_UNITS 1
+
+/* By w4_code_bit(): bytes 0, 2, 0, 2, 1, 3, 1, 3, of which the last is
+ * shifted. */
+static const float w4_place_units[W4_WORD_CODES] = {
+        1.0f, 0x1p-16f, 1.0f, 0x1p-16f, 0x1p-8f, 1.0f, 0x1p-8f, 1.0f};
 
 struct w4_codes {
     __m256i table;
     float base;
-    float units[W4_WORD_CODES];
+    float unit;
 };
 
 W4_INLINE void
@@ -25,28 +30,22 @@ w4_codes_init(struct w4_codes *codes, w4moe_code code, int raw)
 {
     (void)raw;
     uint8_t values[32];
-    float unit = code == W4MOE_CODE_E2M1 ? 0.5f : 1.0f;
+    int is_e2m1 = code == W4MOE_CODE_E2M1;
+    codes->unit = is_e2m1 ? 0.5f : 1.0f;
     /* The smallest E2M1 number is -6. */
-    codes->base = code == W4MOE_CODE_E2M1 ? 6.0f : 0.0f;
+    codes->base = is_e2m1 ? 6.0f : 0.0f;
     for (int i = 0; i < 32; i++) {
         int q = i % 16;
-        float value = code == W4MOE_CODE_E2M1 ? w4_e2m1_values[q] : (float)q;
-        values[i] = (uint8_t)((value + codes->base) / unit);
+        float value = is_e2m1 ? w4_e2m1_values[q] : (float)q;
+        values[i] = (uint8_t)((value + codes->base) / codes->unit);
     }
     codes->table = _mm256_loadu_si256((const void *)values);
-    for (unsigned j = 0; j < W4_WORD_CODES; j++) {
-        switch (w4_code_bit(j) / 8) {
-        case 1:
-            codes->units[j] = unit * 0x1p-8f;
-            break;
-        case 2:
-            codes->units[j] = unit * 0x1p-16f;
-            break;
-        default:
-            codes->units[j] = unit;
-            break;
-        }
-    }
+}
+
+W4_INLINE w4_vf
+w4_codes_unit(const struct w4_codes *codes, w4_vf sums)
+{
+    return w4_vf_mul(sums, w4_vf_set1(codes->unit));
 }
 
 /* Numbers of the codes at whole bytes, and of those four bits above. */

@@ -11,7 +11,7 @@
 #ifndef W4_KERNEL_SIMD_CODES_AVX512_H
 #define W4_KERNEL_SIMD_CODES_AVX512_H
 
-#define W4_CODES_HAVE_UNITS 0
+#define W4_HAVE_PLACE_UNITS 0
 
 struct w4_codes {
     w4_vf table;
@@ -28,6 +28,13 @@ w4_codes_init(struct w4_codes *codes, w4moe_code code, int raw)
                                             : (float)i + codes->base;
     }
     codes->table = _mm512_loadu_ps(values);
+}
+
+W4_INLINE w4_vf
+w4_codes_unit(const struct w4_codes *codes, w4_vf sums)
+{
+    (void)codes;
+    return sums;
 }
 
 struct w4_words {

@@ -15,7 +15,7 @@
 
 #include "base/half.h"
 
-#define W4_CODES_HAVE_UNITS 0
+#define W4_HAVE_PLACE_UNITS 0
 
 enum { W4_TOGETHER = 2 };
 
@@ -37,6 +37,13 @@ w4_codes_init(struct w4_codes *codes, w4moe_code code, int raw)
         values[i] = w4_bf16_of_float(value);
     }
     codes->table = _mm512_loadu_si512(values);
+}
+
+W4_INLINE w4_vf
+w4_codes_unit(const struct w4_codes *codes, w4_vf sums)
+{
+    (void)codes;
+    return sums;
 }
 
 struct w4_words {

@@ -10,26 +10,26 @@
 #ifndef W4_KERNEL_SIMD_CODES_NEON_H
 #define W4_KERNEL_SIMD_CODES_NEON_H
 
-#define W4_CODES_HAVE_UNITS 1
+#define W4_HAVE_PLACE_UNITS 0
 
 struct w4_codes {
     uint8x16_t table;
     /* Byte b of each lane to the top. */
     uint8x16_t to_top[4];
     float base;
-    float units[W4_WORD_CODES];
+    float unit;
 };
 
 W4_INLINE void
 w4_codes_init(struct w4_codes *codes, w4moe_code code, int raw)
 {
     uint8_t values[16];
-    float unit = code == W4MOE_CODE_E2M1 ? 0.5f : 1.0f;
+    codes->unit = code == W4MOE_CODE_E2M1 ? 0.5f : 1.0f;
     codes->base = code == W4MOE_CODE_E2M1 || raw ? 0.0f : -W4_ZERO_SYMMETRIC;
     for (int i = 0; i < 16; i++) {
         float value = code == W4MOE_CODE_E2M1 ? w4_e2m1_values[i]
                                               : (float)i + codes->base;
-        values[i] = (uint8_t)(int8_t)(value / unit);
+        values[i] = (uint8_t)(int8_t)(value / codes->unit);
     }
     codes->table = vld1q_u8(values);
     for (unsigned b = 0; b < 4; b++) {
@@ -39,9 +39,12 @@ w4_codes_init(struct w4_codes *codes, w4moe_code code, int raw)
         }
         codes->to_top[b] = vld1q_u8(values);
     }
-    for (unsigned j = 0; j < W4_WORD_CODES; j++) {
-        codes->units[j] = unit;
-    }
+}
+
+W4_INLINE w4_vf
+w4_codes_unit(const struct w4_codes *codes, w4_vf sums)
+{
+    return w4_vf_mul(sums, w4_vf_set1(codes->unit));
 }
 
 /* Numbers of the codes at whole bytes, and of those four bits above. */

@@ -133,7 +133,7 @@ w4_piece_halves(uint16_t *gathered, const void *row, const int32_t *perm,
 }
 
 /** A piece of a row in packed order as w4_multiply_add() takes it: fp32, times
- * the units of the codes, or bf16 as it is. Returns its sum, without units. */
+ * the units of the places, or bf16 as it is. Returns its sum, without units. */
 static inline float
 w4_piece_row(float *a, const struct w4_tile_job *job, const void *row,
         const int32_t *perm, const struct w4_piece *piece)
@@ -144,16 +144,15 @@ w4_piece_row(float *a, const struct w4_tile_job *job, const void *row,
     w4_vf sum = w4_vf_zero();
     for (size_t i = 0; i < piece->n; i += W4_LANES) {
         /* Pieces are multiples of 8. */
-        w4_vf x = piece->n - i >= W4_LANES
+        w4_vf x = W4_LANES <= 8 || piece->n - i >= W4_LANES
                           ? w4_vf_load_half(halves + i, dtype)
                           : w4_vf_load_half_n(halves + i, dtype, 8);
         sum = w4_vf_add(sum, x);
         if (W4_TOGETHER == 2) {
             continue;
         }
-#if W4_CODES_HAVE_UNITS
-        const float *units = job->codes.units + i % W4_WORD_CODES;
-        x = w4_vf_mul(x, w4_vf_load(units));
+#if W4_HAVE_PLACE_UNITS
+        x = w4_vf_mul(x, w4_vf_load(w4_place_units + i % W4_WORD_CODES));
 #endif
         w4_vf_store(a + i, x);
     }
@@ -167,7 +166,8 @@ W4_INLINE w4_vf
 w4_values_load(
         const void *array, w4moe_dtype dtype, uint64_t place, uint32_t mask)
 {
-    int full = mask >> (W4_LANES - 1) != 0;
+    /* Only of 16 lanes a half can be there. */
+    int full = W4_LANES <= 8 || mask >> (W4_LANES - 1) != 0;
     if (dtype == W4MOE_BF16 || dtype == W4MOE_F16) {
         const uint16_t *halves = (const uint16_t *)array + place;
         return full ? w4_vf_load_half(halves, dtype)
@@ -233,7 +233,7 @@ w4_piece_finish(float *acc, uint32_t mask, const struct w4_tile_job *job,
         const struct w4_factors *f, w4_vf sum, float total)
 {
     w4_vf value = w4_vf_load_mask(acc, mask);
-    value = w4_vf_fma(f->scale, sum, value);
+    value = w4_vf_fma(f->scale, w4_codes_unit(&job->codes, sum), value);
     if (job->has_total) {
         value = w4_vf_fma(f->of_total, w4_vf_set1(total), value);
     }

@@ -1,0 +1,137 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# Copyright (C) 2026 The w4moe authors
+#
+# usage: run.sh MACHINE BUILD NATIVE RESULTS
+#
+# Runs tests on a machine that is not here, by emulation of its processor.
+#
+# MACHINE  see below
+# BUILD    a folder where w4moe and its tests are built for that machine
+# NATIVE   such a folder for this machine: what the same files are that
+#          both must write
+# RESULTS  a folder to be made, for the results in Automake's form
+#
+# RESULTS looks like a build folder: it has the tools and the test programs by
+# their names, each a script that starts the real one on the emulated machine.
+# So the tests that are scripts run here unchanged, and what they start runs
+# there.
+set -eu
+machine=$1
+build=$(cd "$2" && pwd)
+W4MOE_NATIVE=$(cd "$3" && pwd)
+mkdir -p "$4"
+results=$(cd "$4" && pwd)
+cd "$(dirname "$0")/../.."
+srcdir=$PWD
+
+# programs FOLDER...: test programs of the build, by their names.
+programs() {
+    for folder in "$@"; do
+        for program in "$build/tests/$folder"/*; do
+            case ${program##*/} in
+            # Minutes there, and nothing new; test_variants only where vectors
+            # are that nothing else here runs.
+            *.* | test_container_damage | test_variants) ;;
+            *) [ ! -x "$program" ] || echo "${program#"$build"/}" ;;
+            esac
+        done
+    done
+}
+
+# What emulates the processor; of instruction sets of its architecture those
+# that it has and lacks, as far as kernels ask; kernel variants that it runs,
+# the one that is to be picked last; and the tests.
+dispatch=tests/emulate/dispatch.sh
+files="tests/emulate/same-bytes.sh tests/tools/test-run.sh"
+haswell=Haswell,-pcid,-x2apic,-tsc-deadline,-hle,-invpcid,-rtm
+case $machine in
+x86-64-v1)
+    emulator="qemu-x86_64 -cpu qemu64,-sse3"
+    W4MOE_HAS=
+    W4MOE_LACKS="sse3 ssse3 sse4.1 avx fma f16c avx2 avx512f"
+    W4MOE_RUNS=ref
+    tests="$(programs kernel) $dispatch $files
+        tests/emulate/bench.sh"
+    ;;
+x86-64-avx) # which is not AVX2
+    emulator="qemu-x86_64 -cpu SandyBridge,-x2apic,-tsc-deadline"
+    W4MOE_HAS=avx
+    W4MOE_LACKS="fma f16c avx2 avx512f"
+    W4MOE_RUNS=ref
+    tests=$dispatch
+    ;;
+x86-64-avx2-no-fma)
+    emulator="qemu-x86_64 -cpu $haswell,-fma"
+    W4MOE_HAS=avx2
+    W4MOE_LACKS="fma avx512f"
+    W4MOE_RUNS=ref
+    tests=$dispatch
+    ;;
+x86-64-v3)
+    emulator="qemu-x86_64 -cpu $haswell"
+    W4MOE_HAS="avx2 fma f16c"
+    W4MOE_LACKS=avx512f
+    W4MOE_RUNS="ref avx2"
+    # Vectors are slow there: not all of the kernels' tests.
+    tests="tests/kernel/test_gemm tests/kernel/test_activate
+        tests/kernel/test_gemm_numbers tests/kernel/test_layer
+        $dispatch $files"
+    ;;
+aarch64)
+    emulator="qemu-aarch64 -cpu cortex-a53 -L /usr/aarch64-linux-gnu"
+    W4MOE_HAS=neon
+    W4MOE_LACKS="dotprod sve"
+    W4MOE_RUNS="ref neon"
+    tests="tests/kernel/test_variants tests/kernel/variants.sh
+        $(programs unit property)
+        $dispatch $files tests/tools/test-convert.sh tests/emulate/bench.sh"
+    ;;
+s390x) # big-endian
+    emulator="qemu-s390x -L /usr/s390x-linux-gnu"
+    W4MOE_HAS=
+    W4MOE_LACKS=
+    W4MOE_RUNS=ref
+    tests="$(programs kernel unit property) $dispatch $files
+        tests/tools/test-convert.sh"
+    ;;
+*)
+    echo "no such machine: $machine" >&2
+    exit 2
+    ;;
+esac
+
+# stand_in FILE COMMAND: a script in RESULTS that does a command instead.
+stand_in() {
+    mkdir -p "$results/${1%/*}"
+    printf '#!/bin/sh\n%s "$@"\n' "$2" > "$results/$1"
+    chmod +x "$results/$1"
+}
+
+for program in tools/moe-convert tools/moe-run tools/moe-bench \
+    tests/kernel/test_variants \
+    $(programs emulate kernel unit property); do
+    # libtool has the real program elsewhere if the library is shared.
+    real=$build/${program%/*}/.libs/${program##*/}
+    [ -x "$real" ] || real=$build/$program
+    stand_in "$program" "LD_LIBRARY_PATH='$build/.libs' exec $emulator '$real'"
+done
+for test in $tests; do
+    case $test in
+    *.sh) stand_in "$test" "exec sh '$srcdir/$test'" ;;
+    esac
+done
+
+# Two threads are enough everywhere, and none may wait by spinning: with an
+# emulator's speed that takes the processor from the one that is waited for.
+OMP_NUM_THREADS=2
+OMP_WAIT_POLICY=passive
+top_builddir=$results
+export OMP_NUM_THREADS OMP_WAIT_POLICY top_builddir srcdir \
+    W4MOE_NATIVE W4MOE_HAS W4MOE_LACKS W4MOE_RUNS
+cd "$results"
+# shellcheck disable=SC2086
+printf '%s\n' $tests | xargs -P "$(nproc)" -I '{}' \
+    sh "$srcdir/build-aux/test-driver" --test-name "$machine: {}" \
+    --log-file '{}.log' --trs-file '{}.trs' --color-tests no \
+    --enable-hard-errors yes --expect-failure no -- './{}'

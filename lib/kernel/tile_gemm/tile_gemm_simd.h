@@ -19,8 +19,9 @@
 #include "kernel/tile_gemm/tile_job.h"
 
 /* Word rows that are asked for ahead of use: a tile is one stream, but this is
- * farther than the hardware looks by itself. */
-enum { AHEAD = 12 };
+ * farther than the hardware looks by itself. For a panel, those of the next
+ * piece. */
+enum { AHEAD = 12, PANEL_AHEAD = W4_PIECE / W4_WORD_CODES };
 
 /** Activations of a piece, [n][W4_PIECE_STEPS], and their sums. */
 struct rows {
@@ -104,17 +105,17 @@ finish(const struct pass *pass, w4_vf (*sums)[W4_VECTORS_TOGETHER],
     }
 }
 
-/* Words of vector v of a pass, and a request for those AHEAD rows later. */
+/* Words of vector v of a pass, and a request for those `ahead` rows later. */
 W4_INLINE struct w4_words
 load_words(const struct pass *pass, const uint32_t *words, uint64_t stride,
-        uint32_t v, const int plain)
+        uint32_t v, const size_t ahead, const int plain)
 {
     struct w4_columns at = columns(pass, v, plain);
     const uint32_t *p = words + (plain ? W4_LANES * v : at.offset);
     if (v % (16 / W4_LANES) == 0) {
         /* As a number: it may be behind the end of the array. */
         __builtin_prefetch(
-                (const void *)((uintptr_t)p + sizeof(*p) * AHEAD * stride), 0,
+                (const void *)((uintptr_t)p + sizeof(*p) * ahead * stride), 0,
                 2);
     }
     return w4_words_load(&pass->job->codes, p, at.mask);
@@ -130,7 +131,7 @@ add_word_row(w4_vf (*sums)[W4_VECTORS_TOGETHER], const struct pass *pass,
     struct w4_words w[W4_VECTORS_TOGETHER];
     W4_UNROLL
     for (uint32_t v = 0; v < width; v++) {
-        w[v] = load_words(pass, words, stride, v, plain);
+        w[v] = load_words(pass, words, stride, v, AHEAD, plain);
     }
     W4_UNROLL
     for (unsigned j = 0; j < W4_WORD_STEPS; j++) {
@@ -180,7 +181,8 @@ make_panel(w4_decoded *panel, const struct pass *pass)
     const struct w4_codes *codes = &pass->job->codes;
     for (size_t i = 0; i < pass->piece->n; i += W4_WORD_CODES) {
         for (uint32_t v = 0; v < PANEL_VECTORS; v++) {
-            struct w4_words w = load_words(pass, words, stride, v, 0);
+            struct w4_words w =
+                    load_words(pass, words, stride, v, PANEL_AHEAD, 0);
             W4_UNROLL
             for (unsigned j = 0; j < W4_WORD_STEPS; j++) {
                 panel[j * PANEL_VECTORS + v] = w4_words_decode(codes, &w, j, 0);
@@ -210,7 +212,11 @@ pass_panel(
         }
         panel += PANEL_VECTORS;
     }
-    finish(pass, sums, height, PANEL_VECTORS, 0);
+    if (pass->job->is_plain) {
+        finish(pass, sums, height, PANEL_VECTORS, 1);
+    } else {
+        finish(pass, sums, height, PANEL_VECTORS, 0);
+    }
 }
 
 /* A pass has half of PANEL_ROWS at least: see run_panel() and FEW_ROWS. */
@@ -314,6 +320,7 @@ run_vectors(const struct w4_tile_job *job, const struct w4_piece *piece,
     for (size_t r = 0; r < rows.n; r++) {
         totals[r] = w4_piece_row(
                 a + r * W4_PIECE_STEPS, job, args->rows[r], perm, piece);
+        w4_piece_row_ahead(args->rows[r], perm, piece);
     }
     uint32_t step = rows.n <= FEW_ROWS ? FEW_VECTORS : PANEL_VECTORS;
     while (pass.first < end) {

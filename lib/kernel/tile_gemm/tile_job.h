@@ -132,6 +132,19 @@ w4_piece_halves(uint16_t *gathered, const void *row, const int32_t *perm,
     return gathered;
 }
 
+/** Asks for the piece of a row after this one, unless its order is another. */
+static inline void
+w4_piece_row_ahead(
+        const void *row, const int32_t *perm, const struct w4_piece *piece)
+{
+    if (perm == NULL && !piece->is_last) {
+        const uint16_t *next = (const uint16_t *)row + piece->first + piece->n;
+        for (size_t i = 0; i < W4_PIECE; i += 32) {
+            __builtin_prefetch((const void *)((uintptr_t)next + 2 * i));
+        }
+    }
+}
+
 /** A piece of a row in packed order as w4_multiply_add() takes it: fp32, times
  * the units of the places, or bf16 as it is. Returns its sum, without units. */
 static inline float

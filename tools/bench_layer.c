@@ -53,14 +53,14 @@ reserve(uint64_t n_bytes, const char *what)
     return p;
 }
 
-/* Four numbers of 16 bits from 2^-7 up to 2^-6, or eight powers of two from
- * 2^-7 to 1. */
+/* Four numbers of 16 bits from 2^-7 up to 2^-6, or four powers of two from
+ * 2^-11 to 2^-8. */
 static void
 fill_scales(void *scales, uint64_t n_bytes, w4moe_dtype dtype, uint64_t seed)
 {
     if (dtype == W4MOE_F8_E8M0) {
         const uint64_t eight = 0x0101010101010101u;
-        fill(scales, n_bytes, 0x07 * eight, 0x78 * eight, seed);
+        fill(scales, n_bytes, 0x03 * eight, 0x74 * eight, seed);
         return;
     }
     uint64_t mantissa = dtype == W4MOE_BF16 ? 0x007F : 0x03FF;

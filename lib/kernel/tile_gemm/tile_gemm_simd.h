@@ -23,7 +23,8 @@
  * piece. */
 enum { AHEAD = 12, PANEL_AHEAD = W4_PIECE / W4_WORD_CODES };
 
-/** Activations of a piece, [n][W4_PIECE_STEPS], and their sums. */
+/** Activations of a piece, [n][W4_PIECE_STEPS], and the sums of their spans,
+ * [n][W4_SPANS]. */
 struct rows {
     const float *a;
     const float *totals;
@@ -82,25 +83,26 @@ columns(const struct pass *pass, uint32_t v, const int plain)
     return at[v];
 }
 
+/* Adds the sums of a span of the piece to acc. */
 W4_INLINE void
-finish(const struct pass *pass, w4_vf (*sums)[W4_VECTORS_TOGETHER],
+finish(const struct pass *pass, w4_vf (*sums)[W4_VECTORS_TOGETHER], size_t span,
         const size_t height, const uint32_t width, const int plain)
 {
     const struct w4_tile_job *job = pass->job;
     float *acc = job->args->acc + pass->row * W4_TILE_COLUMNS;
-    const float *totals = pass->rows->totals + pass->row;
+    const float *totals = pass->rows->totals + pass->row * W4_SPANS + span;
     W4_UNROLL
     for (uint32_t v = 0; v < width; v++) {
         if (!plain && v >= pass->n_vectors) {
             break;
         }
         struct w4_columns at = columns(pass, v, plain);
-        struct w4_factors f =
-                w4_factors_load(job, at.offset, at.mask, pass->piece->group);
+        struct w4_factors f = w4_factors_load(
+                job, at.offset, at.mask, pass->piece->group + span);
         W4_UNROLL
         for (size_t r = 0; r < height; r++) {
-            w4_piece_finish(acc + r * W4_TILE_COLUMNS + at.column, at.mask, job,
-                    &f, sums[r][v], totals[r]);
+            w4_span_finish(acc + r * W4_TILE_COLUMNS + at.column, at.mask, job,
+                    &f, sums[r][v], totals[r * W4_SPANS]);
         }
     }
 }
@@ -157,19 +159,23 @@ pass_words(const struct pass *pass, const size_t height, const uint32_t width,
     uint64_t stride = pass->job->args->tile->word_stride;
     const uint32_t *words = piece_words(pass, plain);
     const float *a = pass->rows->a + pass->row * W4_PIECE_STEPS;
-    size_t n_rows = piece->n / W4_WORD_CODES;
-    size_t n_safe = n_rows - (piece->is_last ? 1 : 0);
+    /* From here on a word is the last one: nothing may be read behind it. */
+    size_t last = piece->n - (piece->is_last ? W4_WORD_CODES : 0);
     w4_vf sums[PANEL_ROWS][W4_VECTORS_TOGETHER];
-    clear(sums, height, width);
-    for (size_t i = 0; i < n_safe; i++) {
-        add_word_row(sums, pass, words, stride, a, height, width, plain, 1);
-        words += stride;
-        a += W4_WORD_STEPS;
+    size_t i = 0;
+    for (size_t span = 0; i < piece->n; span++) {
+        size_t end = i + piece->span < piece->n ? i + piece->span : piece->n;
+        clear(sums, height, width);
+        for (; i < end && i < last; i += W4_WORD_CODES) {
+            add_word_row(sums, pass, words, stride, a, height, width, plain, 1);
+            words += stride;
+            a += W4_WORD_STEPS;
+        }
+        for (; i < end; i += W4_WORD_CODES) {
+            add_word_row(sums, pass, words, stride, a, height, width, plain, 0);
+        }
+        finish(pass, sums, span, height, width, plain);
     }
-    if (n_safe < n_rows) {
-        add_word_row(sums, pass, words, stride, a, height, width, plain, 0);
-    }
-    finish(pass, sums, height, width, plain);
 }
 
 /* Decodes a piece, [steps][PANEL_VECTORS]. */
@@ -198,24 +204,30 @@ W4_INLINE void
 pass_panel(
         const struct pass *pass, const w4_decoded *panel, const size_t height)
 {
+    const struct w4_piece *piece = pass->piece;
     const float *a = pass->rows->a + pass->row * W4_PIECE_STEPS;
     w4_vf sums[PANEL_ROWS][W4_VECTORS_TOGETHER];
-    clear(sums, height, PANEL_VECTORS);
-    for (size_t i = 0; i < pass->piece->n / W4_TOGETHER; i++) {
-        W4_UNROLL
-        for (size_t r = 0; r < height; r++) {
+    size_t i = 0;
+    for (size_t span = 0; i < piece->n; span++) {
+        size_t end = i + piece->span < piece->n ? i + piece->span : piece->n;
+        clear(sums, height, PANEL_VECTORS);
+        for (; i < end; i += W4_TOGETHER) {
             W4_UNROLL
-            for (uint32_t v = 0; v < PANEL_VECTORS; v++) {
-                sums[r][v] = w4_multiply_add(
-                        sums[r][v], a + r * W4_PIECE_STEPS + i, panel[v]);
+            for (size_t r = 0; r < height; r++) {
+                W4_UNROLL
+                for (uint32_t v = 0; v < PANEL_VECTORS; v++) {
+                    sums[r][v] = w4_multiply_add(
+                            sums[r][v], a + r * W4_PIECE_STEPS, panel[v]);
+                }
             }
+            panel += PANEL_VECTORS;
+            a++;
         }
-        panel += PANEL_VECTORS;
-    }
-    if (pass->job->is_plain) {
-        finish(pass, sums, height, PANEL_VECTORS, 1);
-    } else {
-        finish(pass, sums, height, PANEL_VECTORS, 0);
+        if (pass->job->is_plain && pass->n_vectors == PANEL_VECTORS) {
+            finish(pass, sums, span, height, PANEL_VECTORS, 1);
+        } else {
+            finish(pass, sums, span, height, PANEL_VECTORS, 0);
+        }
     }
 }
 
@@ -314,12 +326,12 @@ run_vectors(const struct w4_tile_job *job, const struct w4_piece *piece,
 {
     const struct w4_tile_gemm *args = job->args;
     float a[W4_ROWS_MAX * W4_PIECE_STEPS];
-    float totals[W4_ROWS_MAX];
+    float totals[W4_ROWS_MAX * W4_SPANS];
     struct rows rows = {a, totals, args->n_rows};
     struct pass pass = {job, piece, &rows, 0, begin, 0};
     for (size_t r = 0; r < rows.n; r++) {
-        totals[r] = w4_piece_row(
-                a + r * W4_PIECE_STEPS, job, args->rows[r], perm, piece);
+        w4_piece_row(a + r * W4_PIECE_STEPS, totals + r * W4_SPANS, job,
+                args->rows[r], perm, piece);
         w4_piece_row_ahead(args->rows[r], perm, piece);
     }
     uint32_t step = rows.n <= FEW_ROWS ? FEW_VECTORS : PANEL_VECTORS;
@@ -349,7 +361,7 @@ w4_tile_gemm_simd(const struct w4_tile_gemm *args)
 {
     const struct w4_expert *e = args->expert;
     struct w4_tile_job job;
-    struct w4_piece piece = {0, 0, 0, 0};
+    struct w4_piece piece = {0, 0, 0, 0, 0};
     w4_job_init(&job, args);
     while (w4_piece_next(&piece, args->matrix)) {
         if (e->perm == e->perm_up) {

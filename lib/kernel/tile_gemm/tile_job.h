@@ -5,7 +5,7 @@
  * the pieces of the inputs, activations as fp32, scales and zero points.
  * Compiled once for each instruction set.
  *
- * With the number d that a code decodes to (codes.h), a piece of a group adds
+ * With the number d that a code decodes to (codes.h), a span of a group adds
  *
  *   scale * sum(a * d) + of_total * sum(a)
  *
@@ -20,8 +20,10 @@
 #include "kernel/simd/codes.h"
 
 enum {
-    /** Packed positions of a piece; a piece never crosses a group. */
+    /** Packed positions of a piece: several whole groups, or a part of one. */
     W4_PIECE = 128,
+    /** Groups of a piece at most: they have 8 positions at least. */
+    W4_SPANS = W4_PIECE / W4_WORD_CODES,
     /** Steps of a piece and of a word; see codes.h. */
     W4_PIECE_STEPS = W4_PIECE / W4_TOGETHER,
     W4_WORD_STEPS = W4_WORD_CODES / W4_TOGETHER,
@@ -42,7 +44,9 @@ struct w4_columns {
 struct w4_piece {
     size_t first;
     size_t n;
+    /** Of its first position; the next one begins after `span` positions. */
     size_t group;
+    size_t span;
     /** Its last words are the last of the tile. */
     int is_last;
 };
@@ -101,18 +105,27 @@ w4_job_init(struct w4_tile_job *job, const struct w4_tile_gemm *args)
 static inline int
 w4_piece_next(struct w4_piece *piece, const w4moe_matrix *m)
 {
-    piece->first += piece->n;
+    size_t before = piece->n;
+    piece->first += before;
     if (piece->first >= m->n_in) {
         return 0;
     }
-    size_t end = (piece->group + 1) * m->group_size;
-    if (piece->first >= end) {
-        piece->group++;
-        end += m->group_size;
+    size_t left = m->n_in - piece->first;
+    if (m->group_size <= W4_PIECE) {
+        uint32_t n_groups = W4_PIECE / (uint32_t)m->group_size;
+        piece->group += before != 0 ? n_groups : 0;
+        piece->span = m->group_size;
+        piece->n = n_groups * m->group_size;
+    } else {
+        if (piece->first >= (piece->group + 1) * m->group_size) {
+            piece->group++;
+        }
+        size_t end = (piece->group + 1) * m->group_size - piece->first;
+        piece->n = end < W4_PIECE ? end : W4_PIECE;
+        piece->span = W4_PIECE;
     }
-    size_t left = (end < m->n_in ? end : m->n_in) - piece->first;
-    piece->n = left < W4_PIECE ? left : W4_PIECE;
-    piece->is_last = piece->first + piece->n == m->n_in;
+    piece->n = left < piece->n ? left : piece->n;
+    piece->is_last = piece->n == left;
     return 1;
 }
 
@@ -145,21 +158,17 @@ w4_piece_row_ahead(
     }
 }
 
-/** A piece of a row in packed order as w4_multiply_add() takes it: fp32, times
- * the units of the places, or bf16 as it is. Returns its sum, without units. */
+/** A span of a row in packed order as fp32, times the units of the places.
+ * Returns its sum, without units. */
 static inline float
-w4_piece_row(float *a, const struct w4_tile_job *job, const void *row,
-        const int32_t *perm, const struct w4_piece *piece)
+w4_span_row(float *a, const uint16_t *halves, size_t n, w4moe_dtype dtype)
 {
-    w4moe_dtype dtype = job->args->dtype;
-    uint16_t gathered[W4_PIECE];
-    const uint16_t *halves = w4_piece_halves(gathered, row, perm, piece);
     w4_vf sum = w4_vf_zero();
-    for (size_t i = 0; i < piece->n; i += W4_LANES) {
-        /* Pieces are multiples of 8. */
-        w4_vf x = W4_LANES <= 8 || piece->n - i >= W4_LANES
-                          ? w4_vf_load_half(halves + i, dtype)
-                          : w4_vf_load_half_n(halves + i, dtype, 8);
+    for (size_t i = 0; i < n; i += W4_LANES) {
+        /* Spans are multiples of 8. */
+        int full = W4_LANES <= 8 || n - i >= W4_LANES;
+        w4_vf x = full ? w4_vf_load_half(halves + i, dtype)
+                       : w4_vf_load_half_n(halves + i, dtype, 8);
         sum = w4_vf_add(sum, x);
         if (W4_TOGETHER == 2) {
             continue;
@@ -167,12 +176,27 @@ w4_piece_row(float *a, const struct w4_tile_job *job, const void *row,
 #if W4_HAVE_PLACE_UNITS
         x = w4_vf_mul(x, w4_vf_load(w4_place_units + i % W4_WORD_CODES));
 #endif
-        w4_vf_store(a + i, x);
+        w4_vf_store_mask(a + i, x, full ? (1u << W4_LANES) - 1 : 0xFF);
+    }
+    return w4_vf_sum(sum);
+}
+
+/** A piece of a row in packed order as w4_multiply_add() takes it: fp32, or
+ * bf16 as it is; and the sum of each span. */
+static inline void
+w4_piece_row(float *a, float *totals, const struct w4_tile_job *job,
+        const void *row, const int32_t *perm, const struct w4_piece *piece)
+{
+    uint16_t gathered[W4_PIECE];
+    const uint16_t *halves = w4_piece_halves(gathered, row, perm, piece);
+    for (size_t i = 0; i < piece->n; i += piece->span) {
+        size_t left = piece->n - i;
+        *totals++ = w4_span_row(a + i / W4_TOGETHER, halves + i,
+                left < piece->span ? left : piece->span, job->args->dtype);
     }
     if (W4_TOGETHER == 2) {
         memcpy(a, halves, piece->n * sizeof(halves[0]));
     }
-    return w4_vf_sum(sum);
 }
 
 W4_INLINE w4_vf
@@ -217,7 +241,7 @@ w4_of_total(const struct w4_tile_job *job, uint64_t offset, uint32_t mask,
     return w4_vf_fnma(scale, w4_vf_add(base, zero), w4_vf_zero());
 }
 
-/** What a piece's sums become; see the top. */
+/** What a span's sums become; see the top. */
 struct w4_factors {
     w4_vf scale;
     w4_vf of_total;
@@ -240,9 +264,9 @@ w4_factors_load(const struct w4_tile_job *job, uint64_t offset, uint32_t mask,
     return f;
 }
 
-/** Adds a piece's sums of one row to acc. */
+/** Adds a span's sums of one row to acc. */
 W4_INLINE void
-w4_piece_finish(float *acc, uint32_t mask, const struct w4_tile_job *job,
+w4_span_finish(float *acc, uint32_t mask, const struct w4_tile_job *job,
         const struct w4_factors *f, w4_vf sum, float total)
 {
     w4_vf value = w4_vf_load_mask(acc, mask);

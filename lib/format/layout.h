@@ -16,6 +16,14 @@
 #define W4_STATIC_ASSERT(condition, text) _Static_assert(condition, text)
 #endif
 
+/** Of functions that device code calls, too. */
+#if defined(__HIP__) || defined(__CUDACC__)
+#define W4_EVERYWHERE                                                          \
+    __attribute__((host)) __attribute__((device)) static inline
+#else
+#define W4_EVERYWHERE static inline
+#endif
+
 /** Constants of format version 1. */
 enum {
     W4_FORMAT_VERSION = 1,
@@ -38,21 +46,21 @@ W4_STATIC_ASSERT(W4_TILE_COLUMNS * 4 == 512,
 
 /** Bit at which code j of a word stands: the even codes in the low half, the
  * odd ones in the high half. */
-static inline unsigned
+W4_EVERYWHERE unsigned
 w4_code_bit(unsigned j)
 {
     return 4 * (j / 2) + 16 * (j % 2);
 }
 
 /** Code j of a packed word. */
-static inline unsigned
+W4_EVERYWHERE unsigned
 w4_code_of_word(uint32_t word, unsigned j)
 {
     return word >> w4_code_bit(j) & 15u;
 }
 
 /** A word in packed order from one in sequential order (code j at bit 4j). */
-static inline uint32_t
+W4_EVERYWHERE uint32_t
 w4_word_shuffle(uint32_t w)
 {
     /* Gather the even nibbles in the low half, the odd ones in the high. */
@@ -66,7 +74,7 @@ w4_word_shuffle(uint32_t w)
 }
 
 /** The inverse of w4_word_shuffle(). */
-static inline uint32_t
+W4_EVERYWHERE uint32_t
 w4_word_unshuffle(uint32_t w)
 {
     uint32_t even = w & 0x0000FFFFu;
@@ -79,7 +87,7 @@ w4_word_unshuffle(uint32_t w)
 }
 
 /** Zero point of nibble m of a word. */
-static inline unsigned
+W4_EVERYWHERE unsigned
 w4_zero_of_word(uint32_t word, unsigned m)
 {
     return ((word >> 4 * m & 15u) + 1) & 15u;
@@ -99,7 +107,7 @@ struct w4_layout {
 };
 
 /** Tiles of a matrix; the last may be narrower. */
-static inline uint64_t
+W4_EVERYWHERE uint64_t
 w4_tile_count(const struct w4_layout *layout)
 {
     return (layout->n_out + W4_TILE_COLUMNS - 1) / W4_TILE_COLUMNS;
@@ -134,13 +142,14 @@ struct w4_tile {
     uint64_t zero_stride;
 };
 
-static inline struct w4_tile
+W4_EVERYWHERE struct w4_tile
 w4_tile_at(const struct w4_layout *layout, uint64_t index)
 {
     struct w4_tile tile;
     uint64_t first = index * W4_TILE_COLUMNS;
     uint64_t left = layout->n_out - first;
-    uint64_t width = left < W4_TILE_COLUMNS ? left : W4_TILE_COLUMNS;
+    uint64_t most = W4_TILE_COLUMNS;
+    uint64_t width = left < most ? left : most;
     uint64_t half = layout->gated ? width / 2 : width;
     tile.width = (uint32_t)width;
     tile.half = (uint32_t)half;
@@ -167,14 +176,14 @@ w4_tile_at(const struct w4_layout *layout, uint64_t index)
 }
 
 /** Where column c of a tile (0 .. width - 1) stands from its first. */
-static inline uint64_t
+W4_EVERYWHERE uint64_t
 w4_tile_offset(const struct w4_tile *tile, uint32_t c)
 {
     return c < tile->half ? c : tile->up + (c - tile->half);
 }
 
 /** Natural number of column c of a tile. */
-static inline uint64_t
+W4_EVERYWHERE uint64_t
 w4_tile_column(const struct w4_tile *tile, uint32_t c)
 {
     return c < tile->half ? tile->column + c
@@ -182,7 +191,7 @@ w4_tile_column(const struct w4_tile *tile, uint32_t c)
 }
 
 /** The tile in which a natural column stands, and its place there. */
-static inline uint64_t
+W4_EVERYWHERE uint64_t
 w4_tile_of_column(const struct w4_layout *layout, uint64_t column, uint32_t *c)
 {
     if (!layout->gated) {

@@ -55,3 +55,15 @@ AC_DEFUN([W4MOE_LIBM], [
     LIBS=$w4moe_saved_libs
     AC_SUBST([LIBM])
 ])
+
+# W4MOE_LIBDL: the library with dlopen(), in DL_LIBS; newer systems have it in
+# libc.
+AC_DEFUN([W4MOE_LIBDL], [
+    w4moe_saved_libs=$LIBS
+    AC_SEARCH_LIBS([dlopen], [dl], [], [AC_MSG_ERROR([no dlopen()])])
+    DL_LIBS=
+    AS_IF([test "x$ac_cv_search_dlopen" != "xnone required"],
+        [DL_LIBS=$ac_cv_search_dlopen])
+    LIBS=$w4moe_saved_libs
+    AC_SUBST([DL_LIBS])
+])

@@ -38,6 +38,9 @@ static const char help[] =
         "                         activation instead of the output\n"
         "      --huge-pages       copy the weights into huge pages\n"
         "      --prefault         read all weights in before the first run\n"
+        "      --verbose          say on standard error which backend runs, "
+        "and why\n"
+        "                         others do not\n"
         "      --help             print this text\n"
         "      --version          print the version\n"
         "\n"
@@ -58,6 +61,7 @@ enum option_id {
     OPT_WEIGHT_ON_INPUT,
     OPT_HUGE_PAGES,
     OPT_PREFAULT,
+    OPT_VERBOSE,
     OPT_HELP,
     OPT_VERSION
 };
@@ -76,6 +80,7 @@ static const struct option long_options[] = {
         {"weight-on-input", no_argument, NULL, OPT_WEIGHT_ON_INPUT},
         {"huge-pages", no_argument, NULL, OPT_HUGE_PAGES},
         {"prefault", no_argument, NULL, OPT_PREFAULT},
+        {"verbose", no_argument, NULL, OPT_VERBOSE},
         {"help", no_argument, NULL, OPT_HELP},
         {"version", no_argument, NULL, OPT_VERSION},
         {NULL, 0, NULL, 0},
@@ -126,6 +131,9 @@ take_option(struct command *command, int c, char **argv)
         return TOOL_OK;
     case OPT_PREFAULT:
         job->layer_flags |= W4MOE_LAYER_PREFAULT;
+        return TOOL_OK;
+    case OPT_VERBOSE:
+        job->verbose = 1;
         return TOOL_OK;
     default:
         return tool_option_error(c, argv);

@@ -42,6 +42,9 @@ open_layer(struct state *s, struct tool_log *log, size_t *top_k)
     if (code != TOOL_OK) {
         return code;
     }
+    if (job->verbose) {
+        fputs(w4moe_ctx_describe(s->ctx), stderr);
+    }
     w4moe_status status = w4moe_file_open(s->ctx, &s->file, job->file_path);
     if (status == W4MOE_OK) {
         status = w4moe_file_get_info(s->file, &info);

@@ -24,6 +24,8 @@ struct run_job {
     double max_ratio;
     w4moe_dtype dtype;
     int weight_on_input;
+    /** Say what computes. */
+    int verbose;
     /** W4MOE_LAYER_HUGE_PAGES, W4MOE_LAYER_PREFAULT, or-ed. */
     unsigned layer_flags;
 };

@@ -132,7 +132,7 @@ typedef struct w4moe_ctx_options {
     size_t struct_size;
 
     /** "auto" (or NULL): the best backend present; "cpu"; "hip". An explicit
-     * name that cannot be had is W4MOE_UNSUPPORTED, never replaced. */
+     * name that cannot be had is a failure, never replaced. */
     const char *backend;
 
     /** Index of the device among those of the backend; the CPU has only 0. */
@@ -157,15 +157,16 @@ typedef struct w4moe_ctx_options {
  * Creates a context.
  *
  * The environment variable W4MOE_CPU, if set, names the CPU kernel variant to
- * use (see w4moe(7)); an unknown name is refused. It is read here, once, and
+ * use (see w4moe(7)); an unknown name is refused. W4MOE_BACKEND_DIR, if set,
+ * names the folder of the modules of backends. Both are read here, once, and
  * ignored in set-user-id programs.
  *
  * Out: *ctx_p the context; release it with w4moe_ctx_destroy().
  * In: options may be NULL for all defaults.
  * Returns: W4MOE_OK; W4MOE_INVALID (struct_size, more than 4096 threads, no
  *     such device); W4MOE_UNSUPPORTED (backend or variant not here);
- *     W4MOE_NOMEM. There is no context yet to ask for the text: it goes to
- *     options->log.
+ *     W4MOE_DEVICE (a backend found no device, or it failed); W4MOE_NOMEM.
+ *     There is no context yet to ask for the text: it goes to options->log.
  * Threads: any.
  */
 extern W4MOE_API w4moe_status w4moe_ctx_create(
@@ -192,7 +193,7 @@ extern W4MOE_API const char *w4moe_ctx_error(const w4moe_ctx *ctx);
 
 /**
  * One paragraph about the context: backend, device, threads and kernel variant
- * in use, and why other backends are not.
+ * in use, and why every other backend is not.
  *
  * Returns: a string that lives as long as the context; lines end in newline.
  * Threads: any.

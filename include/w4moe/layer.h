@@ -23,7 +23,8 @@ typedef struct w4moe_layer w4moe_layer;
 typedef struct w4moe_workspace w4moe_workspace;
 
 /** Flags of w4moe_layer_load() and w4moe_layer_create(), or-ed. None of them
- * changes a result. */
+ * changes a result. They are about the CPU backend: one whose device has memory
+ * of its own copies the weights there whatever they say. */
 enum {
     /** Copy the weights into memory of the layer, so that the file may be
      * closed, or the caller's arrays may go. Without it the CPU backend

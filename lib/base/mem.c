@@ -26,6 +26,25 @@ reserve(struct w4_mem *mem, uint64_t size)
     return 1;
 }
 
+w4moe_status
+w4_mem_book(
+        struct w4_mem *mem, struct w4_err *err, uint64_t size, const char *what)
+{
+    if (!reserve(mem, size)) {
+        return w4_fail(err, W4MOE_NOMEM,
+                "%s: %" PRIu64 " bytes would pass the memory limit of %" PRIu64
+                " bytes (%" PRIu64 " in use)",
+                what, size, mem->limit, atomic_load(&mem->used));
+    }
+    return W4MOE_OK;
+}
+
+void
+w4_mem_unbook(struct w4_mem *mem, uint64_t size)
+{
+    atomic_fetch_sub(&mem->used, size);
+}
+
 void *
 w4_mem_reserve(uint64_t size, uint64_t align)
 {
@@ -50,15 +69,13 @@ alloc(struct w4_mem *mem, struct w4_err *err, void **p, uint64_t size,
                 "%s: %" PRIu64 " bytes are beyond the address space", what,
                 size);
     }
-    if (!reserve(mem, size)) {
-        return w4_fail(err, W4MOE_NOMEM,
-                "%s: %" PRIu64 " bytes would pass the memory limit of %" PRIu64
-                " bytes (%" PRIu64 " in use)",
-                what, size, mem->limit, atomic_load(&mem->used));
+    w4moe_status status = w4_mem_book(mem, err, size, what);
+    if (status != W4MOE_OK) {
+        return status;
     }
     void *memory = w4_mem_reserve(rounded, align);
     if (memory == NULL) {
-        atomic_fetch_sub(&mem->used, size);
+        w4_mem_unbook(mem, size);
         return w4_fail(err, W4MOE_NOMEM, "%s: no memory for %" PRIu64 " bytes",
                 what, size);
     }

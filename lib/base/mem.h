@@ -21,6 +21,11 @@ struct w4_mem {
     _Atomic uint64_t used;
 };
 
+/** Books memory that is not made here, a device's. Returns OK or NOMEM. */
+extern w4moe_status w4_mem_book(struct w4_mem *mem, struct w4_err *err,
+        uint64_t size, const char *what);
+extern void w4_mem_unbook(struct w4_mem *mem, uint64_t size);
+
 /** Cleared memory of `size` bytes at a multiple of 64. `what` names it in the
  * text of a failure. Out: *p. Returns OK or NOMEM. */
 extern w4moe_status w4_mem_alloc(struct w4_mem *mem, struct w4_err *err,

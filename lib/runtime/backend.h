@@ -5,6 +5,11 @@
  *
  * The public functions check what can be checked without touching a backend's
  * memory (NULLs, sizes, types) and then call one of these.
+ *
+ * A backend is built in (the CPU's), or a module that is loaded when it is
+ * asked for. Of lib/ a module includes base/, format/layout.h, format/matrix.h
+ * and this header, and is linked with libw4base.la, its own copy: what changes
+ * stands in the structs that are passed.
  */
 #ifndef W4_RUNTIME_BACKEND_H
 #define W4_RUNTIME_BACKEND_H
@@ -14,6 +19,13 @@
 #include "base/ctx.h"
 #include "format/matrix.h"
 
+/** Number of the interface between library and modules. Raise it when a struct
+ * or the meaning of a function changes in this header, in lib/base/, in
+ * format/matrix.h or in the public headers: a module that was built with
+ * another number is refused. */
+enum { W4_BACKEND_ABI = 1 };
+
+/** All functions are there. */
 struct w4_backend_ops {
     const char *name;
 
@@ -22,26 +34,64 @@ struct w4_backend_ops {
     w4moe_status (*open)(const w4moe_ctx *ctx, void **state_p,
             const w4moe_ctx_options *options);
     void (*close)(void *state);
-    /** Adds its line to the description of the context, like snprintf(). */
+    /** Writes its line of the description of the context, "backend NAME: in
+     * use, ..." with a newline, like snprintf(). */
     int (*describe)(const w4moe_ctx *ctx, char *text, size_t size);
+
+    /** Brings the weights to where forward reads them. Everything in layer is
+     * set and checked; the matrices point to host memory, which stays as it is
+     * while the layer lives unless flags, of W4MOE_LAYER_*, say otherwise. It
+     * may replace those pointers by others of its own, and sets n_owned. After
+     * a failure it leaves nothing behind. Returns OK, UNSUPPORTED, NOMEM, IO
+     * or DEVICE. */
+    w4moe_status (*layer_open)(w4moe_layer *layer, unsigned flags);
+    /** Releases what layer_open made. */
+    void (*layer_close)(w4moe_layer *layer);
 
     /** Bytes of a workspace; sizes are in ws already. Returns OK or INVALID
      * (too large). */
     w4moe_status (*workspace_size)(const w4moe_workspace *ws, uint64_t *bytes);
+    /** Makes the memory of ws, of which everything else is set. It serves any
+     * layer of the context that is not larger than `layer`. After a failure it
+     * leaves nothing behind. Returns OK, NOMEM or DEVICE. */
+    w4moe_status (*workspace_open)(
+            w4moe_workspace *ws, const w4moe_layer *layer);
+    /** Releases it. */
+    void (*workspace_close)(w4moe_workspace *ws);
 
-    /** Checked arguments; n_tokens > 0. */
+    /** Checked arguments, but for what their arrays hold; n_tokens > 0. */
     w4moe_status (*forward)(const w4moe_layer *layer, w4moe_workspace *ws,
             const w4moe_forward_args *args);
+    /** Bytes of workspace that gemm needs for checked arguments; fits. */
+    uint64_t (*gemm_workspace)(const w4moe_gemm_args *args);
+    /** Checked arguments, but for what their arrays and those of the matrix
+     * hold, all of which are in the backend's memory. */
     w4moe_status (*gemm)(const w4moe_ctx *ctx, const w4moe_gemm_args *args);
     w4moe_status (*activate)(const w4moe_ctx *ctx, void *out, size_t out_stride,
             const void *in, size_t in_stride, w4moe_dtype dtype, size_t n_rows,
             size_t n_out, const w4moe_activation *activation);
 };
 
+/** What a module says of itself. `abi` stays the first field for ever. */
+struct w4_backend_module {
+    /** W4_BACKEND_ABI of the headers that the module was built with. */
+    uint32_t abi;
+    /** That of ops. */
+    const char *name;
+    const struct w4_backend_ops *ops;
+};
+
+/** The one symbol that a module exports, a function of this type with this
+ * name. */
+typedef const struct w4_backend_module *w4_backend_module_fn(void);
+#define W4_BACKEND_MODULE_SYMBOL "w4moe_backend_module"
+
 /** The backend of a context. */
 struct w4_backend {
     const struct w4_backend_ops *ops;
     void *state;
+    /** What dlopen() gave; NULL if it is built in. */
+    void *module;
 };
 
 extern const struct w4_backend_ops w4_cpu_backend;
@@ -50,12 +100,18 @@ struct w4moe_layer {
     const w4moe_ctx *ctx;
     w4moe_matrix w13;
     w4moe_matrix w2;
+    /** Sizes of their arrays. */
+    w4moe_matrix_sizes w13_sizes;
+    w4moe_matrix_sizes w2_sizes;
     /** With defaults filled in. */
     w4moe_activation activation;
     w4moe_router router;
-    /** Copies of the arrays, if the layer owns them. */
+    /** Copies of the arrays, if the CPU's layer owns them. */
     void *owned;
+    /** Bytes that the layer owns, wherever. */
     uint64_t n_owned;
+    /** For backends with memory of their own. */
+    void *device;
 };
 
 struct w4moe_workspace {
@@ -66,8 +122,10 @@ struct w4moe_workspace {
     size_t n_experts;
     size_t hidden_size;
     size_t intermediate_size;
-    void *memory;
+    /** As the backend says. */
     uint64_t n_bytes;
+    /** The backend's. */
+    void *memory;
 };
 
 /** E, H, I of a layer. */
@@ -87,6 +145,44 @@ static inline size_t
 w4_layer_intermediate(const w4moe_layer *layer)
 {
     return layer->w2.n_in;
+}
+
+/** An array of a matrix: where its pointer stands, and its bytes. */
+struct w4_array {
+    void **place;
+    uint64_t size;
+};
+
+enum { W4_MATRIX_ARRAYS = 6, W4_LAYER_ARRAYS = 2 * W4_MATRIX_ARRAYS };
+
+/** The arrays of a matrix that are there; returns how many. */
+static inline int
+w4_matrix_arrays(struct w4_array arrays[W4_MATRIX_ARRAYS], w4moe_matrix *m,
+        const w4moe_matrix_sizes *sizes)
+{
+    const struct w4_array all[W4_MATRIX_ARRAYS] = {
+            {(void **)&m->qweight, sizes->qweight},
+            {&m->scales, sizes->scales},
+            {(void **)&m->qzeros, sizes->qzeros},
+            {&m->offsets, sizes->offsets},
+            {(void **)&m->perm, sizes->perm},
+            {&m->bias, sizes->bias},
+    };
+    int n = 0;
+    for (int i = 0; i < W4_MATRIX_ARRAYS; i++) {
+        if (*all[i].place != NULL) {
+            arrays[n++] = all[i];
+        }
+    }
+    return n;
+}
+
+/** All arrays of a layer, those of w13 first; returns how many. */
+static inline int
+w4_layer_arrays(struct w4_array arrays[W4_LAYER_ARRAYS], w4moe_layer *layer)
+{
+    int n = w4_matrix_arrays(arrays, &layer->w13, &layer->w13_sizes);
+    return n + w4_matrix_arrays(arrays + n, &layer->w2, &layer->w2_sizes);
 }
 
 #endif

@@ -48,8 +48,13 @@ const struct w4_backend_ops w4_cpu_backend = {
         .open = cpu_open,
         .close = cpu_close,
         .describe = cpu_describe,
+        .layer_open = w4_cpu_layer_open,
+        .layer_close = w4_cpu_layer_close,
         .workspace_size = w4_cpu_workspace_size,
+        .workspace_open = w4_cpu_workspace_open,
+        .workspace_close = w4_cpu_workspace_close,
         .forward = w4_cpu_forward,
+        .gemm_workspace = w4_cpu_gemm_workspace,
         .gemm = w4_cpu_gemm,
         .activate = w4_cpu_activate,
 };

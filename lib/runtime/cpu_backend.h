@@ -13,10 +13,16 @@
 extern const struct w4_kernels *w4_cpu_kernels(const w4moe_ctx *ctx);
 
 /** See struct w4_backend_ops. */
+extern w4moe_status w4_cpu_layer_open(w4moe_layer *layer, unsigned flags);
+extern void w4_cpu_layer_close(w4moe_layer *layer);
 extern w4moe_status w4_cpu_workspace_size(
         const w4moe_workspace *ws, uint64_t *bytes);
+extern w4moe_status w4_cpu_workspace_open(
+        w4moe_workspace *ws, const w4moe_layer *layer);
+extern void w4_cpu_workspace_close(w4moe_workspace *ws);
 extern w4moe_status w4_cpu_forward(const w4moe_layer *layer,
         w4moe_workspace *ws, const w4moe_forward_args *args);
+extern uint64_t w4_cpu_gemm_workspace(const w4moe_gemm_args *args);
 extern w4moe_status w4_cpu_gemm(
         const w4moe_ctx *ctx, const w4moe_gemm_args *args);
 extern w4moe_status w4_cpu_activate(const w4moe_ctx *ctx, void *out,

@@ -91,6 +91,20 @@ w4_cpu_workspace_size(const w4moe_workspace *ws, uint64_t *bytes)
     return status;
 }
 
+w4moe_status
+w4_cpu_workspace_open(w4moe_workspace *ws, const w4moe_layer *layer)
+{
+    (void)layer;
+    return w4_mem_alloc(w4_ctx_mem(ws->ctx), w4_ctx_err(ws->ctx), &ws->memory,
+            ws->n_bytes, "workspace");
+}
+
+void
+w4_cpu_workspace_close(w4moe_workspace *ws)
+{
+    w4_mem_free(w4_ctx_mem(ws->ctx), ws->memory, ws->n_bytes);
+}
+
 /* ---------------------------------------------------------------- forward */
 
 /* One call: arguments, and the workspace's arrays. */

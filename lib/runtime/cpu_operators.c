@@ -45,6 +45,17 @@ clear_rows(const w4moe_gemm_args *args)
     }
 }
 
+/* The sums in fp32. The product fits: a row's bytes times the slots were
+ * checked. */
+uint64_t
+w4_cpu_gemm_workspace(const w4moe_gemm_args *args)
+{
+    uint64_t n_slots = (uint64_t)args->n_rows * args->top_k;
+    return args->output_topk != 0 ? n_slots / args->output_topk *
+                                            sizeof(float) * args->b->n_out
+                                  : 0;
+}
+
 w4moe_status
 w4_cpu_gemm(const w4moe_ctx *ctx, const w4moe_gemm_args *args)
 {

@@ -1,23 +1,17 @@
 /* SPDX-License-Identifier: MIT
  * Copyright (C) 2026 The w4moe authors */
-/* The context: options, choice of the backend, description. */
-#include <stdio.h>
+/* The context: options, threads, the order of things. */
 #include <stdlib.h>
-#include <string.h>
 
 #ifdef _OPENMP
 #include <omp.h>
 #endif
 
 #include "base/abi.h"
-#include "runtime/backend.h"
+#include "runtime/choice.h"
+#include "runtime/module.h"
 
-enum { THREADS_MAX = 4096, DESCRIPTION_SIZE = 1024 };
-
-/* Backends of this build, best first: "auto" takes the first that opens. */
-static const struct w4_backend_ops *const backends[] = {&w4_cpu_backend};
-
-enum { N_BACKENDS = sizeof(backends) / sizeof(backends[0]) };
+enum { THREADS_MAX = 4096 };
 
 static int
 default_threads(void)
@@ -29,43 +23,6 @@ default_threads(void)
     int n = w4_processors();
     return n > THREADS_MAX ? THREADS_MAX : n;
 #endif
-}
-
-/* Opens the backend that the options name, or the first that can be had. */
-static w4moe_status
-open_backend(w4moe_ctx *ctx, struct w4_backend *backend,
-        const w4moe_ctx_options *options)
-{
-    struct w4_err *err = &ctx->state->err;
-    const char *name = options->backend != NULL ? options->backend : "auto";
-    int any = strcmp(name, "auto") == 0;
-    w4moe_status status = W4MOE_UNSUPPORTED;
-    int tried = 0;
-    for (int i = 0; i < N_BACKENDS && status != W4MOE_OK; i++) {
-        if (any || strcmp(name, backends[i]->name) == 0) {
-            tried = 1;
-            backend->ops = backends[i];
-            status = backends[i]->open(ctx, &backend->state, options);
-        }
-    }
-    if (!tried) {
-        return w4_fail(err, W4MOE_UNSUPPORTED,
-                "backend \"%.32s\" is not in this build; in this build: cpu",
-                name);
-    }
-    return status;
-}
-
-/* Fills ctx->description. */
-static void
-describe(const w4moe_ctx *ctx)
-{
-    char *text = ctx->description;
-    int n = snprintf(text, DESCRIPTION_SIZE, "w4moe %s\n", w4moe_version());
-    n += ctx->backend->ops->describe(
-            ctx, text + n, DESCRIPTION_SIZE - (size_t)n);
-    snprintf(text + n, DESCRIPTION_SIZE - (size_t)n,
-            "backend hip: not in this build\n");
 }
 
 w4moe_status
@@ -81,7 +38,7 @@ w4moe_ctx_create(w4moe_ctx **ctx_p, const w4moe_ctx_options *options)
     w4moe_ctx *ctx = calloc(1, sizeof(*ctx));
     struct w4_ctx_state *state = calloc(1, sizeof(*state));
     struct w4_backend *backend = calloc(1, sizeof(*backend));
-    char *description = calloc(1, DESCRIPTION_SIZE);
+    char *description = calloc(1, W4_DESCRIPTION_SIZE);
     if (ctx == NULL || state == NULL || backend == NULL ||
             description == NULL) {
         status = W4MOE_NOMEM;
@@ -90,6 +47,7 @@ w4moe_ctx_create(w4moe_ctx **ctx_p, const w4moe_ctx_options *options)
     w4_err_init(&state->err, own.log, own.log_user);
     state->mem.limit = own.memory_limit;
     ctx->state = state;
+    ctx->backend = backend;
     ctx->description = description;
     if (own.n_threads > THREADS_MAX) {
         status = w4_fail(&state->err, W4MOE_INVALID, "%u threads (at most %d)",
@@ -100,13 +58,11 @@ w4moe_ctx_create(w4moe_ctx **ctx_p, const w4moe_ctx_options *options)
             own.n_threads != 0 ? (int)own.n_threads : default_threads();
     status = w4_team_create(&state->err, &state->team, ctx->n_threads);
     if (status == W4MOE_OK) {
-        status = open_backend(ctx, backend, &own);
+        status = w4_backend_choose(ctx, &own);
     }
     if (status != W4MOE_OK) {
         goto err_fini;
     }
-    ctx->backend = backend;
-    describe(ctx);
     *ctx_p = ctx;
     return W4MOE_OK;
 
@@ -127,7 +83,7 @@ w4moe_ctx_destroy(w4moe_ctx *ctx)
     if (ctx == NULL) {
         return;
     }
-    ctx->backend->ops->close(ctx->backend->state);
+    w4_backend_close(ctx);
     w4_team_destroy(ctx->state->team);
     w4_err_fini(&ctx->state->err);
     free(ctx->backend);

@@ -70,17 +70,6 @@ take_gemm(const w4moe_ctx *ctx, w4moe_gemm_args *own, w4moe_matrix *matrix,
     return check_gemm_sizes(err, own);
 }
 
-/* The sums in fp32; 0 without a sum. The product fits: a row's bytes times the
- * slots were checked above. */
-static uint64_t
-workspace_bytes(const w4moe_gemm_args *args)
-{
-    uint64_t n_slots = (uint64_t)args->n_rows * args->top_k;
-    return args->output_topk != 0 ? n_slots / args->output_topk *
-                                            sizeof(float) * args->b->n_out
-                                  : 0;
-}
-
 w4moe_status
 w4moe_gemm_workspace(
         const w4moe_ctx *ctx, uint64_t *n_bytes, const w4moe_gemm_args *args)
@@ -92,7 +81,7 @@ w4moe_gemm_workspace(
         status = w4_fail(w4_ctx_err(ctx), W4MOE_INVALID, "n_bytes is NULL");
     }
     if (status == W4MOE_OK) {
-        *n_bytes = workspace_bytes(&own);
+        *n_bytes = ctx->backend->ops->gemm_workspace(&own);
     }
     return status;
 }
@@ -116,13 +105,12 @@ w4moe_gemm(const w4moe_ctx *ctx, const w4moe_gemm_args *args)
                 : own.expert_ids == NULL   ? "expert_ids"
                                            : "n_padded");
     }
-    if (own.workspace_size < workspace_bytes(&own) ||
-            (own.workspace == NULL && workspace_bytes(&own) != 0)) {
+    uint64_t needed = ctx->backend->ops->gemm_workspace(&own);
+    if (own.workspace_size < needed || (own.workspace == NULL && needed != 0)) {
         return w4_fail(err, W4MOE_INVALID,
                 "gemm: a workspace of %" PRIu64 " bytes is needed, %" PRIu64
                 " are given",
-                workspace_bytes(&own),
-                own.workspace == NULL ? 0 : own.workspace_size);
+                needed, own.workspace == NULL ? 0 : own.workspace_size);
     }
     return ctx->backend->ops->gemm(ctx, &own);
 }

@@ -65,8 +65,7 @@ w4moe_workspace_create(const w4moe_layer *layer, w4moe_workspace **ws_p,
         return w4_fail(err, W4MOE_NOMEM, "no memory for a workspace");
     }
     *ws = planned;
-    status = w4_mem_alloc(
-            w4_ctx_mem(layer->ctx), err, &ws->memory, ws->n_bytes, "workspace");
+    status = layer->ctx->backend->ops->workspace_open(ws, layer);
     if (status != W4MOE_OK) {
         free(ws);
         return status;
@@ -79,7 +78,7 @@ void
 w4moe_workspace_destroy(w4moe_workspace *ws)
 {
     if (ws != NULL) {
-        w4_mem_free(w4_ctx_mem(ws->ctx), ws->memory, ws->n_bytes);
+        ws->ctx->backend->ops->workspace_close(ws);
         free(ws);
     }
 }

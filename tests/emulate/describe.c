@@ -17,7 +17,10 @@ int
 main(void)
 {
     w4moe_ctx_options options = {
-            .struct_size = sizeof(options), .log = print_error};
+            .struct_size = sizeof(options),
+            .backend = "cpu",
+            .log = print_error,
+    };
     w4moe_ctx *ctx = NULL;
     if (w4moe_ctx_create(&ctx, &options) != W4MOE_OK) {
         return 1;

@@ -15,7 +15,8 @@ trap 'rm -rf "$work"' EXIT
 
 # attempt VARIANT: the text with which a context of that variant fails, if any.
 attempt() {
-    W4MOE_CPU=$1 "$run" --layer 0 --input "$work/none" "$work/none" 2>&1 || true
+    W4MOE_CPU=$1 "$run" --backend cpu --layer 0 --input "$work/none" \
+        "$work/none" 2>&1 || true
 }
 
 # A name that is none makes the library list those that it has.

@@ -95,6 +95,13 @@ refuse 2 "--repeat '0'" "$run" --layer=0 --input="$in" --repeat=0 "$in"
 refuse 2 "--threads '0'" "$run" --layer=0 --input="$in" --threads=0 "$in"
 refuse 1 "nobackend" \
     "$run" --layer=0 --input="$in" --backend=nobackend "$in"
+W4MOE_BACKEND_DIR=$tmp/none
+export W4MOE_BACKEND_DIR
+for tool in "$run --layer=0 --input=$in $in" "$bench --tokens=1"; do
+    # shellcheck disable=SC2086
+    refuse 1 "backend hip: not installed ($tmp/none/w4moe-hip.so)" \
+        $tool --backend=hip
+done
 
 refuse 2 "--layer needs" "$bench" --layer=0
 refuse 2 "--prefault needs" "$bench" --prefault --tokens=1

@@ -70,6 +70,16 @@ for option in --huge-pages --prefault; do
         fail "$option gives another result"
 done
 
+# What runs is said if asked for, on stderr.
+must "$run" --layer=1 --prefix=layers.1. --input="$dump" --backend=cpu "$file"
+[ ! -s "$tmp/stderr" ] || fail "stderr without --verbose"
+must "$run" --layer=1 --prefix=layers.1. --input="$dump" --backend=cpu \
+    --verbose "$file"
+grep -q "^backend cpu: in use, .* kernels" "$tmp/stderr" ||
+    fail "--verbose does not say what runs"
+grep -qx "backend hip: not asked for" "$tmp/stderr" ||
+    fail "--verbose does not say what does not run"
+
 # A result that must not pass: another layer's, or another place of the
 # routing weights.
 refuse 3 "ratio" "$run" --layer=1 --prefix=layers.0. --input="$dump" \

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: MIT
+ * Copyright (C) 2026 The w4moe authors */
+/* The device: failures, memory, launches. */
+#include <inttypes.h>
+
+#include "gpu.h"
+
+w4moe_status
+w4_gpu_check(struct w4_err *err, hipError_t error, const char *call)
+{
+    if (error == hipSuccess) {
+        return W4MOE_OK;
+    }
+    w4moe_status status =
+            error == hipErrorOutOfMemory ? W4MOE_NOMEM : W4MOE_DEVICE;
+    return w4_fail(err, status, "%s: %s (%s)", call, hipGetErrorName(error),
+            hipGetErrorString(error));
+}
+
+w4moe_status
+w4_gpu_enter(struct w4_err *err, const struct w4_gpu *gpu, int *before)
+{
+    w4moe_status status =
+            w4_gpu_check(err, hipGetDevice(before), "hipGetDevice");
+    if (status == W4MOE_OK && *before != gpu->device) {
+        status = w4_gpu_check(err, hipSetDevice(gpu->device), "hipSetDevice");
+    }
+    return status;
+}
+
+void
+w4_gpu_leave(const struct w4_gpu *gpu, int before)
+{
+    if (before != gpu->device) {
+        (void)hipSetDevice(before);
+    }
+}
+
+w4moe_status
+w4_gpu_alloc(const w4moe_ctx *ctx, void **p, uint64_t size, const char *what)
+{
+    struct w4_err *err = w4_ctx_err(ctx);
+    w4moe_status status = w4_mem_book(w4_ctx_mem(ctx), err, size, what);
+    if (status != W4MOE_OK) {
+        return status;
+    }
+    status = w4_gpu_check(err, hipMalloc(p, (size_t)size), "hipMalloc");
+    if (status != W4MOE_OK) {
+        w4_mem_unbook(w4_ctx_mem(ctx), size);
+    }
+    return status;
+}
+
+void
+w4_gpu_free(const w4moe_ctx *ctx, void *p, uint64_t size)
+{
+    if (p != NULL) {
+        (void)hipFree(p);
+        w4_mem_unbook(w4_ctx_mem(ctx), size);
+    }
+}
+
+w4moe_status
+w4_gpu_launch(struct w4_err *err, hipFunction_t function, uint64_t x,
+        uint64_t y, unsigned threads, void *argument, hipStream_t stream)
+{
+    /* HIP counts threads of a dimension in 32 bits. */
+    if (x > UINT32_MAX / threads || y > 65535) {
+        return w4_fail(err, W4MOE_UNSUPPORTED,
+                "backend hip: a grid of %" PRIu64 " x %" PRIu64
+                " workgroups is too large",
+                x, y);
+    }
+    void *arguments[] = {argument};
+    return w4_gpu_check(err,
+            hipModuleLaunchKernel(function, (unsigned)x, (unsigned)y, 1,
+                    threads, 1, 1, 0, stream, arguments, NULL),
+            "hipModuleLaunchKernel");
+}

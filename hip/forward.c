@@ -1,0 +1,530 @@
+/* SPDX-License-Identifier: MIT
+ * Copyright (C) 2026 The w4moe authors */
+/*
+ * Forward on the device. Launches only: nothing is allocated or waited for,
+ * unless the caller's arrays are host memory.
+ */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/size.h"
+#include "gpu.h"
+
+/* Slots up to which a workgroup looks its slot's expert up itself. */
+enum { SLOTS_INLINE = 64 };
+
+/* ------------------------------------------------------------- workspaces */
+
+/* What is staged of host memory, beyond x and out: logits for so many experts
+ * at least. */
+enum { STAGED_EXPERTS = W4_GPU_EXPERTS_MAX };
+
+/* Where the arrays of a workspace stand, in bytes from its start. */
+struct plan {
+    uint64_t ids;
+    uint64_t weights;
+    uint64_t sorted_slots;
+    uint64_t expert_ids;
+    uint64_t n_padded;
+    uint64_t activated;
+    uint64_t sums;
+    /* Copies of host memory. */
+    uint64_t x;
+    uint64_t out;
+    uint64_t logits;
+    uint64_t expert_map;
+    uint64_t n_bytes;
+};
+
+/* Gives n elements of size bytes the next place. */
+static int
+take(struct plan *plan, uint64_t *place, uint64_t n, uint64_t size)
+{
+    uint64_t bytes;
+    if (!w4_mul(&bytes, n, size) || !w4_round_up(&bytes, bytes, W4_GPU_ALIGN)) {
+        return 0;
+    }
+    *place = plan->n_bytes;
+    return w4_add(&plan->n_bytes, plan->n_bytes, bytes);
+}
+
+static w4moe_status
+plan_workspace(struct plan *plan, const w4moe_workspace *ws)
+{
+    uint64_t n_slots = (uint64_t)ws->max_tokens * ws->top_k;
+    uint64_t rows = w4_gpu_blocks_max(n_slots, ws->n_experts, 64) * 64;
+    uint64_t n_activated = 0;
+    uint64_t n_sums = 0;
+    uint64_t n_x = 0;
+    memset(plan, 0, sizeof(*plan));
+    if (!take(plan, &plan->ids, n_slots, 4) ||
+            !take(plan, &plan->weights, n_slots, 4) ||
+            !take(plan, &plan->sorted_slots, rows, 4) ||
+            !take(plan, &plan->expert_ids, n_slots, 4) ||
+            !take(plan, &plan->n_padded, 1, 4) ||
+            !w4_mul(&n_activated, n_slots, ws->intermediate_size) ||
+            !take(plan, &plan->activated, n_activated, 2) ||
+            !w4_mul(&n_sums, n_slots, ws->hidden_size) ||
+            !take(plan, &plan->sums, n_sums, 4) ||
+            !w4_mul(&n_x, ws->max_tokens, ws->hidden_size) ||
+            !take(plan, &plan->x, n_x, 2) || !take(plan, &plan->out, n_x, 2) ||
+            !take(plan, &plan->logits, (uint64_t)ws->max_tokens,
+                    STAGED_EXPERTS * sizeof(float)) ||
+            !take(plan, &plan->expert_map, STAGED_EXPERTS, 4)) {
+        return w4_fail(w4_ctx_err(ws->ctx), W4MOE_INVALID,
+                "workspace for %" PRIu64 " slots: beyond the address space",
+                n_slots);
+    }
+    return W4MOE_OK;
+}
+
+w4moe_status
+w4_gpu_workspace_size(const w4moe_workspace *ws, uint64_t *bytes)
+{
+    struct plan plan;
+    w4moe_status status = plan_workspace(&plan, ws);
+    if (status == W4MOE_OK) {
+        *bytes = plan.n_bytes;
+    }
+    return status;
+}
+
+w4moe_status
+w4_gpu_workspace_open(w4moe_workspace *ws, const w4moe_layer *layer)
+{
+    (void)layer;
+    const struct w4_gpu *gpu = w4_gpu_of(ws->ctx);
+    int before = 0;
+    w4moe_status status = w4_gpu_enter(w4_ctx_err(ws->ctx), gpu, &before);
+    if (status == W4MOE_OK) {
+        status = w4_gpu_alloc(ws->ctx, &ws->memory, ws->n_bytes, "workspace");
+        w4_gpu_leave(gpu, before);
+    }
+    return status;
+}
+
+void
+w4_gpu_workspace_close(w4moe_workspace *ws)
+{
+    const struct w4_gpu *gpu = w4_gpu_of(ws->ctx);
+    int before = 0;
+    if (w4_gpu_enter(NULL, gpu, &before) == W4MOE_OK) {
+        w4_gpu_free(ws->ctx, ws->memory, ws->n_bytes);
+        w4_gpu_leave(gpu, before);
+    }
+}
+
+/* ------------------------------------------------------------------- calls */
+
+/* One call: its arguments, all in device memory, and the workspace. */
+struct call {
+    const w4moe_layer *layer;
+    const struct w4_gpu_layer *gpu;
+    struct w4_err *err;
+    w4moe_forward_args args;
+    hipStream_t stream;
+    uint32_t n_slots;
+    int aligned;
+    struct plan plan;
+    char *memory;
+};
+
+static int32_t *
+ints(const struct call *call, uint64_t place)
+{
+    return (int32_t *)(void *)(call->memory + place);
+}
+
+/* ------------------------------------------------------------------ staging */
+
+static w4moe_status
+copy(const struct call *call, void *to, const void *from, uint64_t size,
+        hipMemcpyKind kind)
+{
+    return w4_gpu_check(call->err,
+            hipMemcpyAsync(to, from, (size_t)size, kind, call->stream),
+            "hipMemcpyAsync");
+}
+
+/* Rows of H elements of 2 bytes, with strides in elements. */
+static w4moe_status
+copy_rows(const struct call *call, void *to, size_t to_stride, const void *from,
+        size_t from_stride, hipMemcpyKind kind)
+{
+    size_t hidden = w4_layer_hidden(call->layer);
+    size_t n_rows = call->args.n_tokens;
+    size_t n = 1;
+    if (to_stride == hidden && from_stride == hidden) {
+        n = n_rows;
+        n_rows = 1;
+    }
+    w4moe_status status = W4MOE_OK;
+    for (size_t r = 0; r < n_rows && status == W4MOE_OK; r++) {
+        status = copy(call, (char *)to + r * to_stride * 2,
+                (const char *)from + r * from_stride * 2,
+                (uint64_t)n * hidden * 2, kind);
+    }
+    return status;
+}
+
+/* What is small, and whose place is then that of the copy. */
+static w4moe_status
+stage(const struct call *call, const void **from, uint64_t place, uint64_t size)
+{
+    const void *host = *from;
+    if (host == NULL) {
+        return W4MOE_OK;
+    }
+    *from = call->memory + place;
+    return copy(call, call->memory + place, host, size, hipMemcpyHostToDevice);
+}
+
+/* Replaces the caller's host arrays by copies in the workspace. */
+static w4moe_status
+stage_arguments(struct call *call)
+{
+    w4moe_forward_args *args = &call->args;
+    size_t hidden = w4_layer_hidden(call->layer);
+    if ((args->expert_map != NULL || args->ids == NULL) &&
+            args->n_experts_global > STAGED_EXPERTS) {
+        return w4_fail(call->err, W4MOE_UNSUPPORTED,
+                "forward: %zu experts; from host memory at most %d",
+                args->n_experts_global, STAGED_EXPERTS);
+    }
+    w4moe_status status = copy_rows(call, call->memory + call->plan.x, hidden,
+            args->x, args->x_stride, hipMemcpyHostToDevice);
+    args->x = call->memory + call->plan.x;
+    args->x_stride = hidden;
+    if (status == W4MOE_OK && (args->flags & W4MOE_ACCUMULATE) != 0) {
+        status = copy_rows(call, call->memory + call->plan.out, hidden,
+                args->out, args->out_stride, hipMemcpyHostToDevice);
+    }
+    args->out = call->memory + call->plan.out;
+    args->out_stride = hidden;
+    const void *ids = args->ids;
+    const void *weights = args->weights;
+    const void *map = args->expert_map;
+    const void *logits = ids == NULL ? args->router_logits : NULL;
+    if (status == W4MOE_OK) {
+        status = stage(call, &ids, call->plan.ids, call->n_slots * UINT64_C(4));
+    }
+    if (status == W4MOE_OK) {
+        status = stage(call, &weights, call->plan.weights,
+                call->n_slots * UINT64_C(4));
+    }
+    if (status == W4MOE_OK) {
+        status = stage(call, &map, call->plan.expert_map,
+                args->n_experts_global * UINT64_C(4));
+    }
+    if (status == W4MOE_OK) {
+        status = stage(call, &logits, call->plan.logits,
+                (uint64_t)args->n_tokens * args->n_experts_global *
+                        w4moe_dtype_size(args->logits_dtype));
+    }
+    args->ids = ids;
+    args->weights = weights;
+    args->expert_map = map;
+    args->router_logits = logits;
+    return status;
+}
+
+/* The result to where the caller wants it, who may read it after the call. */
+static w4moe_status
+return_rows(const struct call *call, const w4moe_forward_args *callers)
+{
+    w4moe_status status = copy_rows(call, callers->out, callers->out_stride,
+            call->args.out, call->args.out_stride, hipMemcpyDeviceToHost);
+    hipError_t error = hipStreamSynchronize(call->stream);
+    return status == W4MOE_OK
+                   ? w4_gpu_check(call->err, error, "hipStreamSynchronize")
+                   : status;
+}
+
+/* -------------------------------------------------------------------- steps */
+
+static w4moe_status
+check_router(const struct call *call)
+{
+    const w4moe_router *router = &call->layer->router;
+    const w4moe_forward_args *args = &call->args;
+    if (router->kind != W4MOE_ROUTER_SOFTMAX_TOPK || router->n_group > 1) {
+        const char *name = w4moe_router_name(router->kind);
+        return w4_fail(call->err, W4MOE_UNSUPPORTED,
+                "router kind \"%s\"%s is not implemented",
+                name != NULL ? name : "unknown",
+                router->n_group > 1 ? " with groups" : "");
+    }
+    if (args->logits_dtype != W4MOE_F32 && args->logits_dtype != W4MOE_F16 &&
+            args->logits_dtype != W4MOE_BF16) {
+        return w4_fail(call->err, W4MOE_UNSUPPORTED,
+                "logits of type %s are not supported, only F32, F16 and BF16",
+                w4moe_dtype_name(args->logits_dtype));
+    }
+    if (args->top_k > W4_GPU_TOP_K_MAX ||
+            args->top_k > args->n_experts_global) {
+        return w4_fail(call->err, W4MOE_INVALID,
+                "top_k is %zu, outside [1, %zu]", args->top_k,
+                args->n_experts_global < W4_GPU_TOP_K_MAX
+                        ? args->n_experts_global
+                        : (size_t)W4_GPU_TOP_K_MAX);
+    }
+    return W4MOE_OK;
+}
+
+/* Ids and weights from logits. */
+static w4moe_status
+route(struct call *call)
+{
+    w4moe_forward_args *args = &call->args;
+    const w4moe_router *router = &call->layer->router;
+    struct w4_gpu_route p = {
+            .ids = ints(call, call->plan.ids),
+            .weights = (float *)(void *)(call->memory + call->plan.weights),
+            .logits = args->router_logits,
+            .logits_type = args->logits_dtype,
+            .n_tokens = (uint32_t)args->n_tokens,
+            .n_experts = (uint32_t)args->n_experts_global,
+            .top_k = (uint32_t)args->top_k,
+            .renormalize = router->renormalize != 0,
+            .scale = router->scale != 0.0f ? router->scale : 1.0f,
+    };
+    w4moe_status status = check_router(call);
+    if (status != W4MOE_OK) {
+        return status;
+    }
+    args->ids = p.ids;
+    args->weights = p.weights;
+    const uint32_t tokens = W4_GPU_THREADS / 32;
+    return w4_gpu_launch(call->err, w4_gpu_of(call->layer->ctx)->route,
+            (args->n_tokens + tokens - 1) / tokens, 1, W4_GPU_THREADS, &p,
+            call->stream);
+}
+
+static w4moe_status
+align(const struct call *call, uint32_t rows)
+{
+    const w4moe_forward_args *args = &call->args;
+    uint32_t n_experts = (uint32_t)w4_layer_experts(call->layer);
+    struct w4_gpu_align p = {
+            .sorted_slots = ints(call, call->plan.sorted_slots),
+            .expert_ids = ints(call, call->plan.expert_ids),
+            .n_padded = ints(call, call->plan.n_padded),
+            .ids = args->ids,
+            .expert_map = args->expert_map,
+            .n_slots = call->n_slots,
+            .n_experts = n_experts,
+            .n_experts_global = (uint32_t)args->n_experts_global,
+            .block_size = rows,
+    };
+    return w4_gpu_launch(call->err, w4_gpu_of(call->layer->ctx)->align,
+            n_experts, 1, W4_GPU_ALIGN_THREADS, &p, call->stream);
+}
+
+/* What both products have in common. rows is 0 without blocks. */
+static struct w4_gpu_gemm
+product(const struct call *call, uint32_t rows)
+{
+    const w4moe_forward_args *args = &call->args;
+    struct w4_gpu_gemm p = {
+            .n_slots = call->n_slots,
+            .ids = args->ids,
+            .expert_map = args->expert_map,
+            .n_experts_global = (uint32_t)args->n_experts_global,
+            .block_size = w4_gpu_divisor(rows != 0 ? rows : 1),
+    };
+    if (rows != 0) {
+        p.sorted_slots = ints(call, call->plan.sorted_slots);
+        p.expert_ids = ints(call, call->plan.expert_ids);
+        p.n_padded = ints(call, call->plan.n_padded);
+    }
+    return p;
+}
+
+static int
+on_input(const struct call *call)
+{
+    return (call->args.flags & W4MOE_ROUTER_WEIGHT_ON_INPUT) != 0;
+}
+
+/* w13 and the activation. */
+static w4moe_status
+multiply_w13(const struct call *call, uint32_t rows)
+{
+    const w4moe_forward_args *args = &call->args;
+    const w4moe_layer *layer = call->layer;
+    const struct w4_gpu *gpu = w4_gpu_of(layer->ctx);
+    struct w4_gpu_gemm p = product(call, rows);
+    p.b = call->gpu->w13;
+    p.a = args->x;
+    p.a_stride = args->x_stride;
+    p.top_k = w4_gpu_divisor((uint32_t)args->top_k);
+    p.gather = !call->aligned || p.b.perm != NULL;
+    p.result = W4_GPU_ACTIVATED;
+    p.slot_weights = on_input(call) ? args->weights : NULL;
+    p.out = call->memory + call->plan.activated;
+    p.out_stride = w4_layer_intermediate(layer);
+    w4_gpu_activation_set(&p.activation, &layer->activation);
+    struct w4_gpu_product use = w4_gpu_choose(
+            gpu, &layer->w13, call->aligned, args->dtype, rows != 0 ? rows : 1);
+    uint64_t n_blocks = rows == 0 ? call->n_slots
+                                  : w4_gpu_blocks_max(call->n_slots,
+                                            w4_layer_experts(layer), rows);
+    return w4_gpu_multiply(layer->ctx, use.family, &layer->w13, &p, args->dtype,
+            n_blocks, call->stream);
+}
+
+/* w2, with its result as said; out and the kernel are the caller's. */
+static struct w4_gpu_gemm
+product_w2(const struct call *call, uint32_t rows)
+{
+    struct w4_gpu_gemm p = product(call, rows);
+    p.b = call->gpu->w2;
+    p.a = call->memory + call->plan.activated;
+    p.a_stride = w4_layer_intermediate(call->layer);
+    p.top_k = w4_gpu_divisor(1);
+    p.gather = p.b.perm != NULL;
+    p.slot_weights = on_input(call) ? NULL : call->args.weights;
+    return p;
+}
+
+/* w2 with the sum over each token's slots, at once. */
+static w4moe_status
+multiply_w2_tokens(const struct call *call)
+{
+    const w4moe_forward_args *args = &call->args;
+    const w4moe_layer *layer = call->layer;
+    struct w4_gpu_gemm p = product_w2(call, 0);
+    p.result = W4_GPU_TOKENS;
+    p.out = args->out;
+    p.out_stride = args->out_stride;
+    p.choices = (uint32_t)args->top_k;
+    p.accumulate = (args->flags & W4MOE_ACCUMULATE) != 0;
+    return w4_gpu_multiply(layer->ctx, w4_gpu_choose_token(&layer->w2, 1),
+            &layer->w2, &p, args->dtype, args->n_tokens, call->stream);
+}
+
+/* w2 slot by slot, then the sums. */
+static w4moe_status
+multiply_w2_slots(const struct call *call, uint32_t rows)
+{
+    const w4moe_forward_args *args = &call->args;
+    const w4moe_layer *layer = call->layer;
+    const struct w4_gpu *gpu = w4_gpu_of(layer->ctx);
+    size_t hidden = w4_layer_hidden(layer);
+    struct w4_gpu_gemm p = product_w2(call, rows);
+    p.result = W4_GPU_SUMS;
+    p.out = call->memory + call->plan.sums;
+    p.out_stride = hidden;
+    struct w4_gpu_product use =
+            w4_gpu_choose(gpu, &layer->w2, 1, args->dtype, rows);
+    w4moe_status status = w4_gpu_multiply(layer->ctx, use.family, &layer->w2,
+            &p, args->dtype,
+            w4_gpu_blocks_max(call->n_slots, w4_layer_experts(layer), rows),
+            call->stream);
+    if (status != W4MOE_OK) {
+        return status;
+    }
+    struct w4_gpu_reduce reduce = {
+            .out = args->out,
+            .out_stride = args->out_stride,
+            .sums = p.out,
+            .ids = args->ids,
+            .expert_map = args->expert_map,
+            .n_experts = (uint32_t)w4_layer_experts(layer),
+            .n_experts_global = (uint32_t)args->n_experts_global,
+            .choices = (uint32_t)args->top_k,
+            .n_columns = (uint32_t)hidden,
+            .type = args->dtype,
+            .accumulate = (args->flags & W4MOE_ACCUMULATE) != 0,
+    };
+    return w4_gpu_launch(call->err, gpu->reduce, args->n_tokens,
+            (hidden + 4 * W4_GPU_THREADS - 1) / (4 * W4_GPU_THREADS),
+            W4_GPU_THREADS, &reduce, call->stream);
+}
+
+static w4moe_status
+compute(struct call *call)
+{
+    const w4moe_layer *layer = call->layer;
+    w4moe_forward_args *args = &call->args;
+    int invariant = (args->flags & W4MOE_BATCH_INVARIANT) != 0;
+    uint32_t rows = 0;
+    w4moe_status status = W4MOE_OK;
+    if (args->ids == NULL) {
+        status = route(call);
+    }
+    if (status == W4MOE_OK && (call->n_slots > SLOTS_INLINE || invariant)) {
+        const w4moe_matrix *const matrices[] = {&layer->w13, &layer->w2};
+        rows = w4_gpu_block_rows(w4_gpu_of(layer->ctx), matrices, 2,
+                call->aligned, args->dtype, call->n_slots, invariant);
+        status = align(call, rows);
+    }
+    if (status == W4MOE_OK) {
+        status = multiply_w13(call, rows);
+    }
+    if (status != W4MOE_OK) {
+        return status;
+    }
+    return rows == 0 ? multiply_w2_tokens(call) : multiply_w2_slots(call, rows);
+}
+
+/* Kernels count slots in 26 bits: see struct w4_gpu_divisor. */
+static w4moe_status
+check_sizes(const struct call *call)
+{
+    const w4moe_forward_args *args = &call->args;
+    if ((uint64_t)args->n_tokens * args->top_k > UINT32_MAX / 64 ||
+            args->top_k > W4_GPU_TOP_K_MAX) {
+        return w4_fail(call->err, W4MOE_UNSUPPORTED,
+                "forward: %zu tokens of %zu experts each; backend hip takes "
+                "%d slots, and %d experts of a token",
+                args->n_tokens, args->top_k, (int)(UINT32_MAX / 64),
+                W4_GPU_TOP_K_MAX);
+    }
+    return W4MOE_OK;
+}
+
+w4moe_status
+w4_gpu_forward(const w4moe_layer *layer, w4moe_workspace *ws,
+        const w4moe_forward_args *args)
+{
+    const struct w4_gpu *gpu = w4_gpu_of(layer->ctx);
+    struct call call = {
+            .layer = layer,
+            .gpu = layer->device,
+            .err = w4_ctx_err(layer->ctx),
+            .args = *args,
+            .stream = args->stream,
+            .memory = ws->memory,
+    };
+    int host = (args->flags & W4MOE_HOST_IO) != 0;
+    int before = 0;
+    w4moe_status status = check_sizes(&call);
+    if (status == W4MOE_OK) {
+        status = plan_workspace(&call.plan, ws);
+    }
+    if (status == W4MOE_OK) {
+        status = w4_gpu_enter(call.err, gpu, &before);
+    }
+    if (status != W4MOE_OK) {
+        return status;
+    }
+    call.n_slots = (uint32_t)(args->n_tokens * args->top_k);
+    if (host) {
+        status = stage_arguments(&call);
+    }
+    call.aligned =
+            (uintptr_t)call.args.x % 16 == 0 && call.args.x_stride % 8 == 0;
+    if (status == W4MOE_OK) {
+        status = compute(&call);
+    }
+    if (status == W4MOE_OK && host) {
+        status = return_rows(&call, args);
+    } else if (host) {
+        /* The caller's arrays may go after the call. */
+        (void)hipStreamSynchronize(call.stream);
+    }
+    w4_gpu_leave(gpu, before);
+    return status;
+}

@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: MIT
+ * Copyright (C) 2026 The w4moe authors */
+/**
+ * The HIP backend's host side: what its files share.
+ *
+ * Plain C over HIP's runtime and module functions. Device code is compiled
+ * apart (kernels/) and embedded as code objects, one for each architecture and
+ * source file.
+ */
+#ifndef W4_HIP_GPU_H
+#define W4_HIP_GPU_H
+
+#ifdef W4_HIP_PLATFORM_NVIDIA
+#include "cuda_as_hip.h"
+#else
+#include <hip/hip_runtime_api.h>
+#endif
+
+#include "kernels/params.h"
+#include "runtime/backend.h"
+
+/** A code object: what kernels/NAME.hip became for an architecture. */
+struct w4_gpu_image {
+    const char *arch;
+    const char *name;
+    const void *data;
+};
+
+extern const struct w4_gpu_image w4_gpu_images[];
+extern const size_t w4_gpu_n_images;
+
+/** Kernels that exist for each type of activations and each code. */
+enum w4_gpu_family {
+    W4_GPU_DOT1,
+    W4_GPU_DOT2,
+    W4_GPU_DOT4,
+    W4_GPU_DOT8,
+    W4_GPU_DOT1_GATHER,
+    W4_GPU_DOT4_GATHER,
+    W4_GPU_DOT1_ANY,
+    W4_GPU_TOKEN,
+    W4_GPU_TOKEN_GATHER,
+    W4_GPU_TOKEN_ANY,
+    W4_GPU_MMA16,
+    W4_GPU_MMA32,
+    W4_GPU_MMA64,
+    W4_GPU_FAMILIES
+};
+
+/** Code objects of an architecture, at most; alignment of arrays. */
+enum { W4_GPU_MODULES_MAX = 8, W4_GPU_ALIGN = 256 };
+
+/** The backend of a context. */
+struct w4_gpu {
+    int device;
+    char arch[64];
+    char name[256];
+    int n_units;
+    hipModule_t modules[W4_GPU_MODULES_MAX];
+    int n_modules;
+    /** By type (bf16, fp16), code (int4, e2m1), family; NULL where the
+     * architecture has none. */
+    hipFunction_t gemm[2][2][W4_GPU_FAMILIES];
+    hipFunction_t route;
+    hipFunction_t align;
+    hipFunction_t reduce;
+    hipFunction_t activate;
+    hipFunction_t clear;
+};
+
+static inline const struct w4_gpu *
+w4_gpu_of(const w4moe_ctx *ctx)
+{
+    return ctx->backend->state;
+}
+
+/** Records a failure of the HIP function `call`; returns OK, NOMEM or DEVICE.
+ */
+extern w4moe_status w4_gpu_check(
+        struct w4_err *err, hipError_t error, const char *call);
+
+/** Makes the backend's device the thread's; *before is what to give back to
+ * w4_gpu_leave(). */
+extern w4moe_status w4_gpu_enter(
+        struct w4_err *err, const struct w4_gpu *gpu, int *before);
+extern void w4_gpu_leave(const struct w4_gpu *gpu, int before);
+
+/** Device memory that counts towards the context's limit. */
+extern w4moe_status w4_gpu_alloc(
+        const w4moe_ctx *ctx, void **p, uint64_t size, const char *what);
+extern void w4_gpu_free(const w4moe_ctx *ctx, void *p, uint64_t size);
+
+/** Starts a kernel on a grid of x * y workgroups; the argument is a struct. */
+extern w4moe_status w4_gpu_launch(struct w4_err *err, hipFunction_t function,
+        uint64_t x, uint64_t y, unsigned threads, void *argument,
+        hipStream_t stream);
+
+/* ---------------------------------------------------------------- matrices */
+
+/** A matrix for the kernels: sizes and places. `m` has device pointers.
+ * Returns OK or UNSUPPORTED (too large). */
+extern w4moe_status w4_gpu_matrix_set(struct w4_err *err,
+        struct w4_gpu_matrix *gpu, const w4moe_matrix *m, const char *name);
+
+/** Whether groups and K are multiples of 32. */
+extern int w4_gpu_matrix_chunked(const w4moe_matrix *m);
+
+extern struct w4_gpu_divisor w4_gpu_divisor(uint32_t d);
+
+extern void w4_gpu_activation_set(
+        struct w4_gpu_activation *gpu, const w4moe_activation *activation);
+
+/** Layers: struct w4moe_layer's `device`. */
+struct w4_gpu_layer {
+    struct w4_gpu_matrix w13;
+    struct w4_gpu_matrix w2;
+    void *memory;
+};
+
+/* ------------------------------------------------------------------- plans */
+
+/** What a product is made with. */
+struct w4_gpu_product {
+    enum w4_gpu_family family;
+    /** Rows of a block. */
+    uint32_t rows;
+};
+
+/** Rows per block for matrices that are multiplied for n_slots slots of
+ * n_experts experts. `aligned`: rows begin at multiples of 16 bytes.
+ * `invariant`: the same arithmetic whatever n_slots is. */
+extern uint32_t w4_gpu_block_rows(const struct w4_gpu *gpu,
+        const w4moe_matrix *const *matrices, int n_matrices, int aligned,
+        w4moe_dtype dtype, uint64_t n_slots, int invariant);
+
+/** The family for blocks of that many rows, a divisor of which may be used. */
+extern struct w4_gpu_product w4_gpu_choose(const struct w4_gpu *gpu,
+        const w4moe_matrix *m, int aligned, w4moe_dtype dtype, uint32_t rows);
+
+/** The family that sums over a token's slots. */
+extern enum w4_gpu_family w4_gpu_choose_token(
+        const w4moe_matrix *m, int aligned);
+
+/** Starts the kernel of a product for n_blocks blocks (or tokens). */
+extern w4moe_status w4_gpu_multiply(const w4moe_ctx *ctx,
+        enum w4_gpu_family family, const w4moe_matrix *m,
+        struct w4_gpu_gemm *gemm, w4moe_dtype dtype, uint64_t n_blocks,
+        hipStream_t stream);
+
+/** Blocks that n_slots slots of n_experts experts make at most. */
+extern uint64_t w4_gpu_blocks_max(
+        uint64_t n_slots, uint64_t n_experts, uint32_t rows);
+
+/* -------------------------------------------------------------- operations */
+
+extern w4moe_status w4_gpu_layer_open(w4moe_layer *layer, unsigned flags);
+extern void w4_gpu_layer_close(w4moe_layer *layer);
+extern w4moe_status w4_gpu_workspace_size(
+        const w4moe_workspace *ws, uint64_t *bytes);
+extern w4moe_status w4_gpu_workspace_open(
+        w4moe_workspace *ws, const w4moe_layer *layer);
+extern void w4_gpu_workspace_close(w4moe_workspace *ws);
+extern w4moe_status w4_gpu_forward(const w4moe_layer *layer,
+        w4moe_workspace *ws, const w4moe_forward_args *args);
+extern w4moe_status w4_gpu_gemm(
+        const w4moe_ctx *ctx, const w4moe_gemm_args *args);
+extern uint64_t w4_gpu_gemm_workspace(const w4moe_gemm_args *args);
+extern w4moe_status w4_gpu_activate(const w4moe_ctx *ctx, void *out,
+        size_t out_stride, const void *in, size_t in_stride, w4moe_dtype dtype,
+        size_t n_rows, size_t n_out, const w4moe_activation *activation);
+
+#endif

@@ -1,0 +1,653 @@
+/* SPDX-License-Identifier: MIT
+ * Copyright (C) 2026 The w4moe authors */
+/**
+ * The kernels dot: up to 8 rows of activations times a tile of their expert, by
+ * dot products, for few rows per expert.
+ *
+ * A workgroup has a block of rows and the columns of a tile, or a
+ * part of them (narrow). Its waves share the input features in runs of 32; a lane has 4
+ * neighbouring columns. The waves' sums meet in shared memory and are added in
+ * a fixed order.
+ *
+ * grid: x blocks, or tokens; y tiles, narrow: their parts.
+ */
+#ifndef W4_HIP_DOT_H
+#define W4_HIP_DOT_H
+
+#include "blocks.h"
+
+/** What a variant is made for.
+ *   CODE    gpu_int4 or gpu_e2m1 of a type
+ *   ROWS    rows of a block
+ *   LANES   lanes that have different columns: 32, or fewer (narrow), where
+ *           the others have other word rows
+ *   CHUNK   word rows after which a group may end: 4, or 1
+ *   GATHER  rows of activations have any alignment, or a permutation
+ *   THREADS of a workgroup */
+template <class CODE_, int ROWS_, int LANES_, int CHUNK_, bool GATHER_,
+        int THREADS_>
+struct dot_variant {
+    typedef CODE_ CODE;
+    static constexpr int ROWS = ROWS_;
+    static constexpr int LANES = LANES_;
+    static constexpr int CHUNK = CHUNK_;
+    static constexpr bool GATHER = GATHER_;
+    static constexpr int THREADS = THREADS_;
+    static constexpr int WAVES = THREADS / 32;
+    static constexpr int COLUMNS = 4 * LANES;
+    /* Word rows that are read at once, by groups of lanes; and by one lane. */
+    static constexpr int SUBROWS = 32 / LANES;
+    static constexpr int STEPS = CHUNK / SUBROWS;
+    /* Chunks on their way from memory. */
+    static constexpr int AHEAD = LANES == 32 ? 2 : 4 * SUBROWS / 2;
+    /* Activations through the scalar unit, which has registers for 2 rows. */
+    static constexpr bool UNIFORM = LANES == 32 && ROWS <= 2 && !GATHER;
+    /* Activations on their way from memory like words. */
+    static constexpr bool X_AHEAD = !UNIFORM && !GATHER && ROWS == 1;
+    /* Or of one word row at a time: of many rows there are too many. */
+    static constexpr bool X_LATE = !UNIFORM && !GATHER && ROWS > 1;
+    /* Runs of a wave that are added up at the end. */
+    static constexpr int PARTS = WAVES * SUBROWS;
+    static constexpr int SHARED = PARTS * ROWS * COLUMNS;
+};
+
+/** Chunks whose sums of activations the lanes of a wave have at a time. */
+enum { DOT_SUMS = 8 };
+
+/** The sums of one wave for one expert. */
+template <class V> struct dot_run {
+    typedef typename V::CODE CODE;
+    typedef typename CODE::type TYPE;
+    static constexpr uint32_t CHUNK_PAIRS = 4 * V::CHUNK;
+
+    const struct w4_gpu_gemm *p;
+    struct w4_gpu_place tile;
+    unsigned lane;
+    /* The lane's first column, from the first of the tile's arrays; its words
+     * of a chunk, in bytes from the chunk's first. */
+    uint32_t offset;
+    uint32_t word_bytes[V::STEPS];
+    /* The expert's arrays. */
+    const uint32_t *qweight;
+    const char *scales;
+    const char *offsets;
+    const uint32_t *qzeros;
+    uint32_t second_perm;
+    const int32_t *perm;
+    const uint32_t *a[V::ROWS];
+    /* The same from the chunk that is due on. */
+    const uint32_t *next_x[V::ROWS];
+
+    /* Chunks: the next one, the first of the next group, the last. */
+    uint32_t chunk;
+    uint32_t group;
+    uint32_t group_end;
+    uint32_t last;
+
+    struct gpu_u4 ring[V::AHEAD][V::STEPS];
+    struct gpu_u4 x_ring[V::AHEAD][V::STEPS];
+    const char *next_words;
+    uint32_t chunk_bytes;
+    float scale[4];
+    /* -(base + zero), of the pairs that have q and of those that have 16 q. */
+    float low_zero[4];
+    float high_zero[4];
+    float even_sums[V::ROWS];
+    float odd_sums[V::ROWS];
+    float y[V::ROWS][4];
+
+    GPU_INLINE uint32_t subrow() const
+    {
+        return V::SUBROWS == 1 ? 0 : lane / V::LANES;
+    }
+
+    /* Chunk number n, or the last again: no branch, no register to keep. */
+    GPU_INLINE void load(int slot, int32_t n)
+    {
+        GPU_UNROLL
+        for (int i = 0; i < V::STEPS; i++) {
+            ring[slot][i] = gpu_load4(next_words, word_bytes[i]);
+            if (V::X_AHEAD) {
+                uint32_t of = n < (int32_t)last ? (uint32_t)n : last;
+                x_ring[slot][i] = activations(0, of, i);
+            }
+        }
+        next_words += n < (int32_t)last ? chunk_bytes : 0;
+    }
+
+    /* 8 activations: those of a step of a chunk. */
+    GPU_INLINE struct gpu_u4 activations(
+            int r, uint32_t of_chunk, int step) const
+    {
+        if (V::UNIFORM) {
+            return gpu_uniform_load4(next_x[r] + 4 * step, 0);
+        }
+        uint32_t row = of_chunk * V::CHUNK + step * V::SUBROWS + subrow();
+        if (!V::GATHER) {
+            return gpu_read4(a[r], 16 * row);
+        }
+        const uint16_t *from = (const uint16_t *)a[r];
+        struct gpu_u4 v;
+        GPU_UNROLL
+        for (int i = 0; i < 4; i++) {
+            uint32_t first = 8 * row + 2 * i;
+            uint32_t second = first + 1;
+            if (perm != nullptr) {
+                second = (uint32_t)perm[second];
+                first = (uint32_t)perm[first];
+            }
+            v.v[i] = from[first] | (uint32_t)from[second] << 16;
+        }
+        return v;
+    }
+
+    /* Adds 8 activations to sums of the even pairs and the odd ones; to the
+     * first alone, if they need not be apart. */
+    GPU_INLINE static void add_up(float *even, float *odd, struct gpu_u4 x)
+    {
+        GPU_UNROLL
+        for (int i = 0; i < 4; i++) {
+            float *sum = CODE::HIGH_PAIRS && i % 2 == 1 ? odd : even;
+            *sum = TYPE::dot(TYPE::PAIR_OF_ONES, x.v[i], *sum);
+        }
+    }
+
+    /* Sums of the chunks from `chunk` on, one in each 4 lanes. */
+    GPU_INLINE void sum_chunks()
+    {
+        uint32_t row = 4 * chunk + lane;
+        uint32_t row_last = 4 * last + 3;
+        row = row < row_last ? row : row_last;
+        GPU_UNROLL
+        for (int r = 0; r < V::ROWS; r++) {
+            even_sums[r] = odd_sums[r] = 0.0f;
+            add_up(&even_sums[r], &odd_sums[r], gpu_read4(a[r], 16 * row));
+            even_sums[r] += gpu_shuffle_xor<1>(even_sums[r]);
+            even_sums[r] += gpu_shuffle_xor<2>(even_sums[r]);
+            if (CODE::HIGH_PAIRS) {
+                odd_sums[r] += gpu_shuffle_xor<1>(odd_sums[r]);
+                odd_sums[r] += gpu_shuffle_xor<2>(odd_sums[r]);
+            }
+        }
+    }
+
+    /* What the sums of a chunk's activations are to the lane's columns. Lanes
+     * that share columns count them once. */
+    GPU_INLINE void chunk_sums(float even[V::ROWS], float odd[V::ROWS],
+            uint32_t i, const struct gpu_u4 x[V::ROWS][V::STEPS])
+    {
+        GPU_UNROLL
+        for (int r = 0; r < V::ROWS; r++) {
+            even[r] = odd[r] = 0.0f;
+            if (V::GATHER) {
+                GPU_UNROLL
+                for (int step = 0; step < V::STEPS; step++) {
+                    add_up(&even[r], &odd[r], x[r][step]);
+                }
+                continue;
+            }
+            even[r] =
+                    gpu_from_bits(gpu_broadcast(gpu_bits(even_sums[r]), 4 * i));
+            if (CODE::HIGH_PAIRS) {
+                odd[r] = gpu_from_bits(
+                        gpu_broadcast(gpu_bits(odd_sums[r]), 4 * i));
+            }
+            if (V::SUBROWS > 1) {
+                even[r] = subrow() == 0 ? even[r] : 0.0f;
+                odd[r] = subrow() == 0 ? odd[r] : 0.0f;
+            }
+        }
+    }
+
+    /* Scales and zero points of a group. */
+    GPU_INLINE void open_group()
+    {
+        uint32_t at = tile.scale + group * tile.scale_stride + offset;
+        gpu_load_scales4(scale, scales, p->b.scale_type, at);
+        if (CODE::ZEROS && qzeros != nullptr) {
+            uint32_t nibbles = gpu_load_zeros4(
+                    qzeros + tile.zero + group * tile.zero_stride, offset);
+            GPU_UNROLL
+            for (int c = 0; c < 4; c++) {
+                set_zero(c, gpu_zero(nibbles, c));
+            }
+        }
+    }
+
+    GPU_INLINE void set_zero(int c, float zero)
+    {
+        low_zero[c] = -(CODE::BASE + zero);
+        high_zero[c] = -(CODE::BASE + 16.0f * zero);
+    }
+
+    GPU_INLINE void add_offsets(
+            const float even[V::ROWS], const float odd[V::ROWS])
+    {
+        float add[4];
+        gpu_load_scales4(add, offsets, p->b.offset_type,
+                tile.scale + group * tile.scale_stride + offset);
+        GPU_UNROLL
+        for (int r = 0; r < V::ROWS; r++) {
+            float sum = CODE::HIGH_PAIRS ? even[r] + odd[r] : even[r];
+            GPU_UNROLL
+            for (int c = 0; c < 4; c++) {
+                y[r][c] = gpu_fma(add[c], sum, y[r][c]);
+            }
+        }
+    }
+
+    /* A chunk, whose number among those that were summed is i. */
+    GPU_INLINE void multiply(int slot, uint32_t i)
+    {
+        struct gpu_u4 x[V::ROWS][V::STEPS];
+        GPU_UNROLL
+        for (int r = 0; r < V::ROWS; r++) {
+            GPU_UNROLL
+            for (int step = 0; step < V::STEPS; step++) {
+                if (!V::X_LATE) {
+                    x[r][step] = V::X_AHEAD ? x_ring[slot][step]
+                                            : activations(r, chunk, step);
+                }
+            }
+        }
+        float even[V::ROWS];
+        float odd[V::ROWS];
+        if (CODE::ZEROS) {
+            chunk_sums(even, odd, i, x);
+        }
+        float low[V::ROWS][4];
+        float high[V::ROWS][4];
+        GPU_UNROLL
+        for (int r = 0; r < V::ROWS; r++) {
+            GPU_UNROLL
+            for (int c = 0; c < 4; c++) {
+                low[r][c] = CODE::ZEROS ? low_zero[c] * even[r] : 0.0f;
+                high[r][c] = CODE::HIGH_PAIRS ? high_zero[c] * odd[r] : 0.0f;
+            }
+        }
+        GPU_UNROLL
+        for (int step = 0; step < V::STEPS; step++) {
+            if (V::X_LATE) {
+                gpu_keep_order();
+                GPU_UNROLL
+                for (int r = 0; r < V::ROWS; r++) {
+                    x[r][step] = activations(r, chunk, step);
+                }
+            }
+            uint32_t b[4][4];
+            GPU_UNROLL
+            for (int c = 0; c < 4; c++) {
+                CODE::pairs(b[c], ring[slot][step].v[c]);
+            }
+            /* Neighbours are of different sums. */
+            GPU_UNROLL
+            for (int j = 0; j < 4; j++) {
+                GPU_UNROLL
+                for (int i = 0; i < 4 * V::ROWS; i++) {
+                    int r = i / 4;
+                    int c = i % 4;
+                    float *sum = CODE::HIGH_PAIRS && j % 2 == 1 ? &high[r][c]
+                                                                : &low[r][c];
+                    *sum = TYPE::dot(b[c][j], x[r][step].v[j], *sum);
+                }
+            }
+        }
+        GPU_UNROLL
+        for (int r = 0; r < V::ROWS; r++) {
+            GPU_UNROLL
+            for (int c = 0; c < 4; c++) {
+                float sum = CODE::HIGH_PAIRS
+                                    ? gpu_fma(high[r][c], 0.0625f, low[r][c])
+                                    : low[r][c];
+                y[r][c] = gpu_fma(scale[c], sum, y[r][c]);
+            }
+        }
+        if (CODE::ZEROS && offsets != nullptr) {
+            add_offsets(even, odd);
+        }
+    }
+
+    /* The chunks first .. end - 1, at least one; sets y. */
+    GPU_INLINE void run(uint32_t first, uint32_t end)
+    {
+        chunk = first;
+        chunk_bytes = V::CHUNK * tile.word_stride * 4;
+        next_words = (const char *)(qweight + tile.word) +
+                     (uint64_t)first * chunk_bytes;
+        last = end - 1;
+        group = gpu_divide(first, p->b.group);
+        group_end = (group + 1) * p->b.group.d;
+        GPU_UNROLL
+        for (int r = 0; r < V::ROWS; r++) {
+            next_x[r] = a[r] + first * CHUNK_PAIRS;
+            GPU_UNROLL
+            for (int c = 0; c < 4; c++) {
+                y[r][c] = 0.0f;
+            }
+        }
+        GPU_UNROLL
+        for (int c = 0; c < 4; c++) {
+            set_zero(c, offsets != nullptr ? 0.0f : (float)W4_ZERO_SYMMETRIC);
+        }
+        open_group();
+        GPU_UNROLL
+        for (int slot = 0; slot < V::AHEAD; slot++) {
+            load(slot, (int32_t)first + slot);
+        }
+        uint32_t i = 0;
+        for (;;) {
+            GPU_UNROLL
+            for (int slot = 0; slot < V::AHEAD; slot++) {
+                if (CODE::ZEROS && !V::GATHER && i % DOT_SUMS == 0 &&
+                        slot % DOT_SUMS == 0) {
+                    sum_chunks();
+                }
+                multiply(slot, i % DOT_SUMS);
+                gpu_keep_order();
+                load(slot, (int32_t)chunk + V::AHEAD);
+                if (chunk == last) {
+                    return;
+                }
+                i++;
+                chunk++;
+                GPU_UNROLL
+                for (int r = 0; r < V::ROWS; r++) {
+                    next_x[r] += CHUNK_PAIRS;
+                }
+                if (chunk == group_end) {
+                    group++;
+                    group_end += p->b.group.d;
+                    open_group();
+                }
+            }
+        }
+    }
+};
+
+/** Column of a tile that is the workgroup's column `c`; width or more: none. */
+template <class V>
+GPU_INLINE uint32_t
+dot_column(const struct w4_gpu_gemm *p, const struct w4_gpu_place *tile,
+        uint32_t piece, uint32_t c)
+{
+    if (!p->b.gated) {
+        return piece * V::COLUMNS + c;
+    }
+    uint32_t pairs = V::COLUMNS / 2;
+    uint32_t column = piece * pairs + c % pairs;
+    if (column >= tile->half) {
+        return tile->width;
+    }
+    return c < pairs ? column : column + tile->half;
+}
+
+/** Sum of what the waves have of a row and a column, in the order of their
+ * word rows. */
+template <class V>
+GPU_INLINE float
+dot_total(const float *shared, uint32_t row, uint32_t column)
+{
+    float sum = 0.0f;
+    GPU_UNROLL
+    for (int part = 0; part < V::PARTS; part++) {
+        sum += shared[(part * V::ROWS + row) * V::COLUMNS + column];
+    }
+    return sum;
+}
+
+/** Results of a block of rows. */
+template <class V>
+GPU_INLINE void
+dot_finish(const struct w4_gpu_gemm *p, const struct w4_gpu_place *tile,
+        const float *shared, uint32_t piece, uint32_t block, uint32_t expert)
+{
+    typedef typename V::CODE::type TYPE;
+    bool paired = p->result == W4_GPU_ACTIVATED && p->b.gated;
+    uint32_t width = paired ? V::COLUMNS / 2 : V::COLUMNS;
+    for (uint32_t i = gpu_thread(); i < V::ROWS * width; i += V::THREADS) {
+        uint32_t row = i / width;
+        uint32_t c = i % width;
+        uint32_t slot = gpu_block_slot(p, block, V::ROWS, row);
+        uint32_t column = dot_column<V>(p, tile, piece, c);
+        if (slot >= p->n_slots || column >= tile->width) {
+            continue;
+        }
+        uint32_t natural = gpu_tile_column(tile, column);
+        float x = gpu_finish(
+                p, dot_total<V>(shared, row, c), expert, natural, slot);
+        if (p->result == W4_GPU_ACTIVATED) {
+            float up = 0.0f;
+            if (paired) {
+                up = gpu_finish(p, dot_total<V>(shared, row, c + width), expert,
+                        gpu_tile_column(tile, column + tile->half), slot);
+            }
+            x = gpu_activate(&p->activation, x, up);
+        }
+        gpu_store<TYPE>(p, slot, natural, x);
+    }
+}
+
+/** The result of a token, whose slots' factors are in the sums already. */
+template <class V>
+GPU_INLINE void
+dot_finish_token(const struct w4_gpu_gemm *p, const struct w4_gpu_place *tile,
+        const float *shared, uint32_t piece, uint32_t token)
+{
+    typedef typename V::CODE::type TYPE;
+    uint32_t c = gpu_thread();
+    if (c >= V::COLUMNS) {
+        return;
+    }
+    uint32_t column = dot_column<V>(p, tile, piece, c);
+    if (column >= tile->width) {
+        return;
+    }
+    uint32_t natural = gpu_tile_column(tile, column);
+    float sum = dot_total<V>(shared, 0, c);
+    for (uint32_t j = 0; j < p->choices && p->b.bias != nullptr; j++) {
+        uint32_t slot = token * p->choices + j;
+        int32_t expert = gpu_block_expert(p, slot, 1);
+        if (expert >= 0) {
+            sum += gpu_finish(p, 0.0f, (uint32_t)expert, natural, slot);
+        }
+    }
+    uint16_t *out =
+            (uint16_t *)p->out + (uint64_t)token * p->out_stride + natural;
+    if (p->accumulate) {
+        sum += TYPE::to_float(*out);
+    }
+    *out = (uint16_t)TYPE::round(sum);
+}
+
+/** Sets up a wave: its tile and columns. */
+template <class V>
+GPU_INLINE void
+dot_open(struct dot_run<V> *run, const struct w4_gpu_gemm *p, uint32_t index,
+        uint32_t piece)
+{
+    run->p = p;
+    run->lane = gpu_thread() % 32;
+    run->tile = gpu_tile_at(&p->b, index);
+    const struct w4_gpu_place *tile = &run->tile;
+    uint32_t column = dot_column<V>(p, tile, piece, run->lane % V::LANES * 4);
+    /* A lane without columns works on the first ones, for nobody. */
+    column = column < tile->width ? column : 0;
+    run->offset = gpu_tile_offset(tile, column);
+    GPU_UNROLL
+    for (int i = 0; i < V::STEPS; i++) {
+        uint32_t row = i * V::SUBROWS + run->subrow();
+        run->word_bytes[i] = (run->offset + row * tile->word_stride) * 4;
+    }
+    run->second_perm = p->b.n_perms == 2 && column >= tile->half;
+}
+
+/** The same: its expert. */
+template <class V>
+GPU_INLINE void
+dot_set_expert(struct dot_run<V> *run, uint32_t expert)
+{
+    const struct w4_gpu_matrix *m = &run->p->b;
+    uint64_t scales = (uint64_t)expert * m->expert_scales;
+    run->qweight = m->qweight + (uint64_t)expert * m->expert_words;
+    run->scales = (const char *)m->scales + scales * gpu_size(m->scale_type);
+    run->offsets = nullptr;
+    if (m->offsets != nullptr) {
+        run->offsets =
+                (const char *)m->offsets + scales * gpu_size(m->offset_type);
+    }
+    run->qzeros = nullptr;
+    if (m->qzeros != nullptr) {
+        run->qzeros = m->qzeros + (uint64_t)expert * m->expert_zeros;
+    }
+    run->perm = nullptr;
+    if (V::GATHER && m->perm != nullptr) {
+        uint64_t which = (uint64_t)expert * m->n_perms + run->second_perm;
+        run->perm = m->perm + which * m->n_in;
+    }
+}
+
+template <class V>
+GPU_INLINE void
+dot_put(float *shared, const struct dot_run<V> *run, unsigned wave,
+        const float y[V::ROWS][4])
+{
+    GPU_UNROLL
+    for (int r = 0; r < V::ROWS; r++) {
+        uint32_t part = wave * V::SUBROWS + run->subrow();
+        float *to = shared + (part * V::ROWS + r) * V::COLUMNS +
+                    run->lane % V::LANES * 4;
+        GPU_UNROLL
+        for (int c = 0; c < 4; c++) {
+            to[c] = y[r][c];
+        }
+    }
+}
+
+/** Activations of a slot, as pairs. */
+GPU_INLINE const uint32_t *
+dot_row(const struct w4_gpu_gemm *p, uint32_t slot)
+{
+    uint64_t row = gpu_slot_row(p, slot);
+    return (const uint32_t *)((const uint16_t *)p->a + row * p->a_stride);
+}
+
+/** Share `i` of `n` of the chunks of a run. */
+GPU_INLINE uint32_t
+dot_share(uint32_t n_chunks, uint32_t i, uint32_t n)
+{
+    return n_chunks * i / n;
+}
+
+/** A block of rows of one expert. */
+template <class V>
+GPU_INLINE void
+dot_block(const struct w4_gpu_gemm *p, float *shared)
+{
+    constexpr uint32_t pieces = V::SUBROWS;
+    uint32_t block = gpu_block_x();
+    uint32_t index = gpu_block_y() / pieces;
+    uint32_t piece = gpu_block_y() % pieces;
+    int32_t expert = gpu_block_expert(p, block, V::ROWS);
+    if (expert < 0) {
+        return;
+    }
+    unsigned wave = (unsigned)gpu_uniform((int)(gpu_thread() / 32));
+    struct dot_run<V> run;
+    dot_open(&run, p, index, piece);
+    dot_set_expert(&run, (uint32_t)gpu_uniform(expert));
+    GPU_UNROLL
+    for (int r = 0; r < V::ROWS; r++) {
+        run.a[r] = dot_row(p, gpu_block_slot(p, block, V::ROWS, r));
+    }
+    uint32_t n_chunks = p->b.n_in / (W4_WORD_CODES * V::CHUNK);
+    uint32_t first = dot_share(n_chunks, wave, V::WAVES);
+    uint32_t last = dot_share(n_chunks, wave + 1, V::WAVES);
+    float y[V::ROWS][4] = {};
+    if (first < last) {
+        run.run(first, last);
+        GPU_UNROLL
+        for (int r = 0; r < V::ROWS; r++) {
+            GPU_UNROLL
+            for (int c = 0; c < 4; c++) {
+                y[r][c] = run.y[r][c];
+            }
+        }
+    }
+    dot_put(shared, &run, wave, y);
+    gpu_barrier();
+    dot_finish<V>(p, &run.tile, shared, piece, block, (uint32_t)expert);
+}
+
+/** All experts of a token, one after another, the waves sharing them all. */
+template <class V>
+GPU_INLINE void
+dot_token(const struct w4_gpu_gemm *p, float *shared)
+{
+    constexpr uint32_t pieces = V::SUBROWS;
+    uint32_t token = gpu_block_x();
+    uint32_t index = gpu_block_y() / pieces;
+    uint32_t piece = gpu_block_y() % pieces;
+    unsigned wave = (unsigned)gpu_uniform((int)(gpu_thread() / 32));
+    uint32_t n_chunks = p->b.n_in / (W4_WORD_CODES * V::CHUNK);
+    uint32_t at = dot_share(n_chunks * p->choices, wave, V::WAVES);
+    uint32_t last = dot_share(n_chunks * p->choices, wave + 1, V::WAVES);
+    uint32_t choice = at / n_chunks;
+    uint32_t first = at - choice * n_chunks;
+    struct dot_run<V> run;
+    dot_open(&run, p, index, piece);
+    float y[1][4] = {};
+    for (uint32_t n; at < last; at += n, choice++, first = 0) {
+        n = n_chunks - first;
+        n = n < last - at ? n : last - at;
+        uint32_t slot = token * p->choices + choice;
+        int32_t expert = gpu_block_expert(p, slot, 1);
+        if (expert < 0) {
+            continue;
+        }
+        dot_set_expert(&run, (uint32_t)gpu_uniform(expert));
+        run.a[0] = dot_row(p, slot);
+        run.run(first, first + n);
+        float factor =
+                p->slot_weights != nullptr ? p->slot_weights[slot] : 1.0f;
+        GPU_UNROLL
+        for (int c = 0; c < 4; c++) {
+            y[0][c] = gpu_fma(factor, run.y[0][c], y[0][c]);
+        }
+    }
+    dot_put(shared, &run, wave, y);
+    gpu_barrier();
+    dot_finish_token<V>(p, &run.tile, shared, piece, token);
+}
+
+/** A kernel of that name; the rest are a variant's parameters. */
+#define DOT_KERNEL(name, ...)                                                  \
+    GPU_KERNEL(W4_GPU_DOT_THREADS, name, w4_gpu_gemm, p)                       \
+    {                                                                          \
+        typedef dot_variant<__VA_ARGS__, W4_GPU_DOT_THREADS> V;                \
+        GPU_SHARED(float, shared, V::SHARED);                                  \
+        dot_block<V>(&p, shared);                                              \
+    }
+
+#define DOT_TOKEN_KERNEL(name, ...)                                            \
+    GPU_KERNEL(W4_GPU_TOKEN_THREADS, name, w4_gpu_gemm, p)                     \
+    {                                                                          \
+        typedef dot_variant<__VA_ARGS__, W4_GPU_TOKEN_THREADS> V;              \
+        GPU_SHARED(float, shared, V::SHARED);                                  \
+        dot_token<V>(&p, shared);                                              \
+    }
+
+/** All variants of a code; hip/plan.c chooses. */
+#define DOT_KERNELS(suffix, CODE)                                              \
+    DOT_KERNEL(w4_dot1_##suffix, CODE, 1, 32 / W4_GPU_DOT1_PIECES, 4, false)   \
+    DOT_KERNEL(w4_dot2_##suffix, CODE, 2, 32, 4, false)                        \
+    DOT_KERNEL(w4_dot4_##suffix, CODE, 4, 32, 4, false)                        \
+    DOT_KERNEL(w4_dot8_##suffix, CODE, 8, 32, 4, false)                        \
+    DOT_KERNEL(w4_dot1_gather_##suffix, CODE, 1, 32, 4, true)                  \
+    DOT_KERNEL(w4_dot4_gather_##suffix, CODE, 4, 32, 4, true)                  \
+    DOT_KERNEL(w4_dot1_any_##suffix, CODE, 1, 32, 1, true)                     \
+    DOT_TOKEN_KERNEL(                                                          \
+            w4_token_##suffix, CODE, 1, 32 / W4_GPU_TOKEN_PIECES, 4, false)    \
+    DOT_TOKEN_KERNEL(w4_token_gather_##suffix, CODE, 1, 32, 4, true)           \
+    DOT_TOKEN_KERNEL(w4_token_any_##suffix, CODE, 1, 32, 1, true)
+
+#endif

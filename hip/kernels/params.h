@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: MIT
+ * Copyright (C) 2026 The w4moe authors */
+/**
+ * Arguments of the kernels, as the host side fills them in: plain structs, one
+ * for each kernel. Pointers are in device memory; types are values of
+ * w4moe_dtype; strides are in elements.
+ */
+#ifndef W4_HIP_PARAMS_H
+#define W4_HIP_PARAMS_H
+
+#include <stdint.h>
+
+/** Threads of a workgroup of the kernels dot and token: more hide the way to
+ * memory, fewer have less to do besides. Workgroups that share a tile in the
+ * kernels dot1 and token, so that few rows are work for all of a GPU. */
+#if defined(__CUDACC__) || defined(W4_HIP_PLATFORM_NVIDIA)
+enum {
+    W4_GPU_DOT_THREADS = 256,
+    W4_GPU_DOT1_PIECES = 2,
+    W4_GPU_TOKEN_THREADS = 256,
+    W4_GPU_TOKEN_PIECES = 4
+};
+#else
+enum {
+    W4_GPU_DOT_THREADS = 128,
+    W4_GPU_DOT1_PIECES = 1,
+    W4_GPU_TOKEN_THREADS = 512,
+    W4_GPU_TOKEN_PIECES = 1
+};
+#endif
+
+enum {
+    /** Of the kernels mma. */
+    W4_GPU_MMA_THREADS = 128,
+    /** Of the kernel align, and of the others. */
+    W4_GPU_ALIGN_THREADS = 1024,
+    W4_GPU_THREADS = 256,
+    /** Experts per token that the router kernel can choose. */
+    W4_GPU_TOP_K_MAX = 64,
+    /** Experts of a layer. */
+    W4_GPU_EXPERTS_MAX = 4096
+};
+
+/** struct w4_tile in 32 bits: places in the arrays of one expert. */
+struct w4_gpu_place {
+    uint32_t width;
+    uint32_t half;
+    uint32_t column;
+    uint32_t column_up;
+    uint32_t word;
+    uint32_t word_stride;
+    uint32_t up;
+    uint32_t scale;
+    uint32_t scale_stride;
+    uint32_t zero;
+    uint32_t zero_stride;
+};
+
+/** A divisor d of numbers n with n d < 2^32. */
+struct w4_gpu_divisor {
+    /** ceil(2^32 / d), 0 for d = 1. */
+    uint32_t reciprocal;
+    uint32_t d;
+};
+
+/** The same matrix of every expert, as w4moe_matrix. */
+struct w4_gpu_matrix {
+    const uint32_t *qweight;
+    const void *scales;
+    const uint32_t *qzeros;
+    const void *offsets;
+    const int32_t *perm;
+    const void *bias;
+    uint32_t n_experts;
+    uint32_t n_out;
+    uint32_t n_in;
+    uint32_t gated;
+    /** Chunks of a group: runs of 32 input features, or of 8 for the kernels
+     * "any". */
+    struct w4_gpu_divisor group;
+    /** Of one expert: words, scales, words of zero points. */
+    uint32_t expert_words;
+    uint32_t expert_scales;
+    uint32_t expert_zeros;
+    /** Tile 0, what to add for each tile after it, and the last tile. */
+    struct w4_gpu_place tile;
+    struct w4_gpu_place step;
+    struct w4_gpu_place last_tile;
+    uint32_t n_tiles;
+    uint32_t scale_type;
+    uint32_t offset_type;
+    uint32_t bias_type;
+    uint32_t n_perms;
+};
+
+/** As w4moe_activation; kind 0 is none. */
+struct w4_gpu_activation {
+    uint32_t kind;
+    float limit;
+    float alpha;
+    float beta;
+    float linear_beta;
+};
+
+/** What becomes of the product of a row and an expert. */
+enum w4_gpu_result {
+    /** A row of out for each slot, of the activations' type. */
+    W4_GPU_ROWS = 0,
+    /** The activation of it, as such a row. */
+    W4_GPU_ACTIVATED = 1,
+    /** A row of out for each slot, fp32. */
+    W4_GPU_SUMS = 2,
+    /** A row of out for each token: the sum over its slots. Slots are not in
+     * blocks then: a workgroup has a token. */
+    W4_GPU_TOKENS = 3
+};
+
+/** The kernels dot and mma: rows of activations times their experts. */
+struct w4_gpu_gemm {
+    struct w4_gpu_matrix b;
+    /** Rows; slot s has row s / top_k. */
+    const void *a;
+    uint64_t a_stride;
+    struct w4_gpu_divisor top_k;
+    uint32_t n_slots;
+    /** Whether rows of a may begin anywhere, or there is a permutation. */
+    uint32_t gather;
+    /** Blocks of slots by expert, as w4moe_align() writes them; or NULL: each
+     * slot is a block. */
+    const int32_t *sorted_slots;
+    const int32_t *expert_ids;
+    const int32_t *n_padded;
+    /** Rows of an expert id; a multiple of those of the kernel. */
+    struct w4_gpu_divisor block_size;
+    /** Without blocks: global expert of each slot; expert_map may be NULL. Ids
+     * that are not in 0 .. n_experts_global - 1 are left out. */
+    const int32_t *ids;
+    const int32_t *expert_map;
+    uint32_t n_experts_global;
+    /** enum w4_gpu_result. */
+    uint32_t result;
+    /** Factor of each slot; NULL: 1. */
+    const float *slot_weights;
+    void *out;
+    uint64_t out_stride;
+    /** W4_GPU_TOKENS: slots of a token; whether to add to what out holds. */
+    uint32_t choices;
+    uint32_t accumulate;
+    struct w4_gpu_activation activation;
+};
+
+/** The kernel route: softmax, then top-k. */
+struct w4_gpu_route {
+    int32_t *ids;
+    float *weights;
+    const void *logits;
+    uint32_t logits_type;
+    uint32_t n_tokens;
+    uint32_t n_experts;
+    uint32_t top_k;
+    uint32_t renormalize;
+    float scale;
+};
+
+/** The kernel align: see w4moe_align(). Slots of experts that are not here
+ * have no block. */
+struct w4_gpu_align {
+    int32_t *sorted_slots;
+    int32_t *expert_ids;
+    int32_t *n_padded;
+    const int32_t *ids;
+    const int32_t *expert_map;
+    uint32_t n_slots;
+    uint32_t n_experts;
+    uint32_t n_experts_global;
+    uint32_t block_size;
+};
+
+/** The kernel reduce: out[t] = sum_j sums[t * choices + j], rounded. */
+struct w4_gpu_reduce {
+    void *out;
+    uint64_t out_stride;
+    const float *sums;
+    /** To leave out the slots of experts that are not here. */
+    const int32_t *ids;
+    const int32_t *expert_map;
+    uint32_t n_experts;
+    uint32_t n_experts_global;
+    uint32_t choices;
+    uint32_t n_columns;
+    /** W4MOE_BF16 or W4MOE_F16. */
+    uint32_t type;
+    uint32_t accumulate;
+};
+
+/** The kernel activate: rows of fp32, fp16 or bf16. */
+struct w4_gpu_activate {
+    void *out;
+    uint64_t out_stride;
+    const void *in;
+    uint64_t in_stride;
+    uint32_t n_columns;
+    uint32_t type;
+    uint32_t gated;
+    struct w4_gpu_activation activation;
+};
+
+/** The kernel clear: rows of zeros. */
+struct w4_gpu_clear {
+    void *out;
+    uint64_t out_stride;
+    uint32_t n_columns;
+    uint32_t type;
+};
+
+#endif

@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: MIT
+ * Copyright (C) 2026 The w4moe authors */
+/* The operators on the device. All pointers are in its memory. */
+#include "gpu.h"
+
+uint64_t
+w4_gpu_gemm_workspace(const w4moe_gemm_args *args)
+{
+    uint64_t n_slots = (uint64_t)args->n_rows * args->top_k;
+    return args->output_topk != 0 ? n_slots * args->b->n_out * sizeof(float)
+                                  : 0;
+}
+
+/* Rows of slots that are in no block are 0. */
+static w4moe_status
+clear(const w4moe_ctx *ctx, void *out, size_t stride, size_t n_rows,
+        size_t n_columns, w4moe_dtype type, hipStream_t stream)
+{
+    struct w4_gpu_clear p = {
+            .out = out,
+            .out_stride = stride,
+            .n_columns = (uint32_t)n_columns,
+            .type = type,
+    };
+    return w4_gpu_launch(w4_ctx_err(ctx), w4_gpu_of(ctx)->clear, n_rows,
+            (n_columns + W4_GPU_THREADS - 1) / W4_GPU_THREADS, W4_GPU_THREADS,
+            &p, stream);
+}
+
+static w4moe_status
+multiply(const w4moe_ctx *ctx, const w4moe_gemm_args *args, void *out,
+        size_t out_stride)
+{
+    const struct w4_gpu *gpu = w4_gpu_of(ctx);
+    uint32_t n_slots = (uint32_t)(args->n_rows * args->top_k);
+    int sums = args->output_topk != 0;
+    int aligned = (uintptr_t)args->a % 16 == 0 && args->a_stride % 8 == 0;
+    struct w4_gpu_gemm p = {
+            .a = args->a,
+            .a_stride = args->a_stride,
+            .top_k = w4_gpu_divisor((uint32_t)args->top_k),
+            .n_slots = n_slots,
+            .gather = !aligned || args->b->perm != NULL,
+            .sorted_slots = args->sorted_slots,
+            .expert_ids = args->expert_ids,
+            .n_padded = args->n_padded,
+            .block_size = w4_gpu_divisor((uint32_t)args->block_size),
+            .result = sums ? W4_GPU_SUMS : W4_GPU_ROWS,
+            .slot_weights = args->topk_weights,
+            .out = out,
+            .out_stride = out_stride,
+    };
+    w4moe_status status =
+            w4_gpu_matrix_set(w4_ctx_err(ctx), &p.b, args->b, "gemm: b");
+    if (status == W4MOE_OK) {
+        status = clear(ctx, out, out_stride, n_slots, args->b->n_out,
+                sums ? W4MOE_F32 : args->dtype, args->stream);
+    }
+    if (status != W4MOE_OK) {
+        return status;
+    }
+    struct w4_gpu_product use = w4_gpu_choose(
+            gpu, args->b, aligned, args->dtype, (uint32_t)args->block_size);
+    return w4_gpu_multiply(ctx, use.family, args->b, &p, args->dtype,
+            args->capacity / use.rows, args->stream);
+}
+
+static w4moe_status
+sum_up(const w4moe_ctx *ctx, const w4moe_gemm_args *args)
+{
+    size_t n_rows = args->n_rows * args->top_k / args->output_topk;
+    struct w4_gpu_reduce p = {
+            .out = args->c,
+            .out_stride = args->c_stride,
+            .sums = args->workspace,
+            .choices = (uint32_t)args->output_topk,
+            .n_columns = (uint32_t)args->b->n_out,
+            .type = args->dtype,
+    };
+    return w4_gpu_launch(w4_ctx_err(ctx), w4_gpu_of(ctx)->reduce, n_rows,
+            (args->b->n_out + 4 * W4_GPU_THREADS - 1) / (4 * W4_GPU_THREADS),
+            W4_GPU_THREADS, &p, args->stream);
+}
+
+w4moe_status
+w4_gpu_gemm(const w4moe_ctx *ctx, const w4moe_gemm_args *args)
+{
+    const struct w4_gpu *gpu = w4_gpu_of(ctx);
+    struct w4_err *err = w4_ctx_err(ctx);
+    if ((uint64_t)args->n_rows * args->top_k >
+            UINT32_MAX / (args->top_k > 64 ? args->top_k : 64)) {
+        return w4_fail(err, W4MOE_UNSUPPORTED,
+                "gemm: %zu rows of top_k %zu slots are too many for backend "
+                "hip",
+                args->n_rows, args->top_k);
+    }
+    int before = 0;
+    w4moe_status status = w4_gpu_enter(err, gpu, &before);
+    if (status != W4MOE_OK || args->n_rows == 0) {
+        return status;
+    }
+    if (args->output_topk == 0) {
+        status = multiply(ctx, args, args->c, args->c_stride);
+    } else {
+        status = multiply(ctx, args, args->workspace, args->b->n_out);
+        if (status == W4MOE_OK) {
+            status = sum_up(ctx, args);
+        }
+    }
+    w4_gpu_leave(gpu, before);
+    return status;
+}
+
+w4moe_status
+w4_gpu_activate(const w4moe_ctx *ctx, void *out, size_t out_stride,
+        const void *in, size_t in_stride, w4moe_dtype dtype, size_t n_rows,
+        size_t n_out, const w4moe_activation *activation)
+{
+    const struct w4_gpu *gpu = w4_gpu_of(ctx);
+    struct w4_err *err = w4_ctx_err(ctx);
+    struct w4_gpu_activate p = {
+            .out = out,
+            .out_stride = out_stride,
+            .in = in,
+            .in_stride = in_stride,
+            .n_columns = (uint32_t)n_out,
+            .type = dtype,
+            .gated = w4moe_activation_gated(activation->kind) != 0,
+    };
+    w4_gpu_activation_set(&p.activation, activation);
+    int before = 0;
+    w4moe_status status = w4_gpu_enter(err, gpu, &before);
+    if (status == W4MOE_OK) {
+        status = w4_gpu_launch(err, gpu->activate, n_rows,
+                (n_out + W4_GPU_THREADS - 1) / W4_GPU_THREADS, W4_GPU_THREADS,
+                &p, NULL);
+        w4_gpu_leave(gpu, before);
+    }
+    return status;
+}

@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: MIT
+ * Copyright (C) 2026 The w4moe authors */
+/* The kernels themselves, in the layout of gfx12. */
+#define W4_HOST_LAYOUT 12
+
+#include "../../hip/kernels/dot_bf16.hip"
+#include "../../hip/kernels/dot_f16.hip"
+#include "../../hip/kernels/mma_bf16.hip"
+#include "../../hip/kernels/mma_f16.hip"
+#include "../../hip/kernels/route.hip"
+#include "../../hip/kernels/rows.hip"

@@ -1,0 +1,4 @@
+/* SPDX-License-Identifier: MIT
+ * Copyright (C) 2026 The w4moe authors */
+#define W4_HOST_LAYOUT 11
+#include "shim_kernels.h"

@@ -1,0 +1,4 @@
+/* SPDX-License-Identifier: MIT
+ * Copyright (C) 2026 The w4moe authors */
+#define W4_HOST_LAYOUT 12
+#include "shim_kernels.h"

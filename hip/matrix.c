@@ -48,6 +48,13 @@ step_between(struct w4_gpu_place a, struct w4_gpu_place b)
     };
 }
 
+/* Of a type that scales or offsets may have. */
+static uint64_t
+element_size(w4moe_dtype dtype)
+{
+    return dtype == W4MOE_F32 ? 4 : dtype == W4MOE_F8_E8M0 ? 1 : 2;
+}
+
 int
 w4_gpu_matrix_chunked(const w4moe_matrix *m)
 {
@@ -94,7 +101,10 @@ w4_gpu_matrix_set(struct w4_err *err, struct w4_gpu_matrix *gpu,
             .gated = m->gated != 0,
             .group = w4_gpu_divisor((uint32_t)m->group_size / chunk),
             .expert_words = (uint32_t)words,
-            .expert_scales = (uint32_t)scales,
+            .expert_scale_bytes =
+                    (uint32_t)(scales * element_size(m->scale_dtype)),
+            .expert_offset_bytes =
+                    (uint32_t)(scales * element_size(m->offset_dtype)),
             .expert_zeros = (uint32_t)(scales / W4_WORD_ZEROS),
             .tile = place_of(&layout, 0),
             .last_tile = place_of(&layout, n_tiles - 1),

@@ -487,13 +487,13 @@ GPU_INLINE void
 dot_set_expert(struct dot_run<V> *run, uint32_t expert)
 {
     const struct w4_gpu_matrix *m = &run->p->b;
-    uint64_t scales = (uint64_t)expert * m->expert_scales;
     run->qweight = m->qweight + (uint64_t)expert * m->expert_words;
-    run->scales = (const char *)m->scales + scales * gpu_size(m->scale_type);
+    run->scales =
+            (const char *)m->scales + (uint64_t)expert * m->expert_scale_bytes;
     run->offsets = nullptr;
     if (m->offsets != nullptr) {
-        run->offsets =
-                (const char *)m->offsets + scales * gpu_size(m->offset_type);
+        run->offsets = (const char *)m->offsets +
+                       (uint64_t)expert * m->expert_offset_bytes;
     }
     run->qzeros = nullptr;
     if (m->qzeros != nullptr) {

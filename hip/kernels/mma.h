@@ -149,13 +149,13 @@ template <class CODE_, int ROWS_> struct mma_run {
     {
         const struct w4_gpu_matrix *m = &p->b;
         expert = number;
-        uint64_t n_scales = (uint64_t)expert * m->expert_scales;
         qweight = m->qweight + (uint64_t)expert * m->expert_words + tile.word;
-        scales = (const char *)m->scales + n_scales * gpu_size(m->scale_type);
+        scales = (const char *)m->scales +
+                 (uint64_t)expert * m->expert_scale_bytes;
         offsets = m->offsets == nullptr
                           ? nullptr
                           : (const char *)m->offsets +
-                                    n_scales * gpu_size(m->offset_type);
+                                    (uint64_t)expert * m->expert_offset_bytes;
         qzeros = m->qzeros == nullptr
                          ? nullptr
                          : m->qzeros + (uint64_t)expert * m->expert_zeros;

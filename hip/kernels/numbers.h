@@ -85,13 +85,6 @@ struct gpu_f16 {
     }
 };
 
-/** Bytes of an element. */
-GPU_INLINE uint32_t
-gpu_size(uint32_t type)
-{
-    return type == W4MOE_F32 ? 4 : type == W4MOE_F8_E8M0 ? 1 : 2;
-}
-
 /** Element i of an array of W4MOE_F32, W4MOE_F16 or W4MOE_BF16. */
 GPU_INLINE float
 gpu_load_float(const void *p, uint32_t type, uint64_t i)

@@ -24,7 +24,7 @@ enum {
 enum {
     W4_GPU_DOT_THREADS = 128,
     W4_GPU_DOT1_PIECES = 1,
-    W4_GPU_TOKEN_THREADS = 512,
+    W4_GPU_TOKEN_THREADS = 256,
     W4_GPU_TOKEN_PIECES = 1
 };
 #endif
@@ -78,9 +78,11 @@ struct w4_gpu_matrix {
     /** Chunks of a group: runs of 32 input features, or of 8 for the kernels
      * "any". */
     struct w4_gpu_divisor group;
-    /** Of one expert: words, scales, words of zero points. */
+    /** Of one expert: words, bytes of scales and of offsets, words of zero
+     * points. */
     uint32_t expert_words;
-    uint32_t expert_scales;
+    uint32_t expert_scale_bytes;
+    uint32_t expert_offset_bytes;
     uint32_t expert_zeros;
     /** Tile 0, what to add for each tile after it, and the last tile. */
     struct w4_gpu_place tile;

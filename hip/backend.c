@@ -95,32 +95,34 @@ load_modules(struct w4_err *err, struct w4_gpu *gpu)
     return W4MOE_OK;
 }
 
-/* NULL if no module has it. */
-static hipFunction_t
-find_function(const struct w4_gpu *gpu, const char *name)
+/* Sets *function to NULL if no module has it. */
+static w4moe_status
+find_function(struct w4_err *err, const struct w4_gpu *gpu,
+        hipFunction_t *function, const char *name)
 {
-    for (int i = 0; i < gpu->n_modules; i++) {
-        hipFunction_t function;
-        if (hipModuleGetFunction(&function, gpu->modules[i], name) ==
-                hipSuccess) {
-            return function;
-        }
-        (void)hipGetLastError();
+    hipError_t error = hipErrorNotFound;
+    for (int i = 0; i < gpu->n_modules && error == hipErrorNotFound; i++) {
+        error = hipModuleGetFunction(function, gpu->modules[i], name);
     }
-    return NULL;
+    if (error == hipErrorNotFound) {
+        (void)hipGetLastError();
+        *function = NULL;
+        return W4MOE_OK;
+    }
+    return w4_gpu_check(err, error, "hipModuleGetFunction");
 }
 
 static w4moe_status
 find_needed(struct w4_err *err, const struct w4_gpu *gpu,
         hipFunction_t *function, const char *name)
 {
-    *function = find_function(gpu, name);
-    if (*function == NULL) {
-        return w4_fail(err, W4MOE_DEVICE,
+    w4moe_status status = find_function(err, gpu, function, name);
+    if (status == W4MOE_OK && *function == NULL) {
+        status = w4_fail(err, W4MOE_DEVICE,
                 "backend hip: the code for %s has no kernel %s", gpu->arch,
                 name);
     }
-    return W4MOE_OK;
+    return status;
 }
 
 static w4moe_status
@@ -140,7 +142,7 @@ find_kernels(struct w4_err *err, struct w4_gpu *gpu)
         hipFunction_t *function = &gpu->gemm[i / 2 % 2][i % 2][family];
         if (family >= W4_GPU_MMA16) {
             /* Not on every architecture. */
-            *function = find_function(gpu, name);
+            status = find_function(err, gpu, function, name);
         } else {
             status = find_needed(err, gpu, function, name);
         }

@@ -22,6 +22,7 @@ typedef CUgraph hipGraph_t;
 typedef CUgraphExec hipGraphExec_t;
 
 #define hipSuccess CUDA_SUCCESS
+#define hipErrorNotFound CUDA_ERROR_NOT_FOUND
 #define hipErrorOutOfMemory CUDA_ERROR_OUT_OF_MEMORY
 
 typedef enum hipMemcpyKind {

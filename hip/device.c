@@ -64,6 +64,9 @@ w4moe_status
 w4_gpu_launch(struct w4_err *err, hipFunction_t function, uint64_t x,
         uint64_t y, unsigned threads, void *argument, hipStream_t stream)
 {
+    if (x == 0 || y == 0) {
+        return W4MOE_OK;
+    }
     /* HIP counts threads of a dimension in 32 bits. */
     if (x > UINT32_MAX / threads || y > 65535) {
         return w4_fail(err, W4MOE_UNSUPPORTED,

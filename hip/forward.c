@@ -108,11 +108,11 @@ void
 w4_gpu_workspace_close(w4moe_workspace *ws)
 {
     const struct w4_gpu *gpu = w4_gpu_of(ws->ctx);
-    int before = 0;
-    if (w4_gpu_enter(NULL, gpu, &before) == W4MOE_OK) {
-        w4_gpu_free(ws->ctx, ws->memory, ws->n_bytes);
-        w4_gpu_leave(gpu, before);
-    }
+    int before = gpu->device;
+    /* Released in any case; a failure has nobody to go to. */
+    (void)w4_gpu_enter(NULL, gpu, &before);
+    w4_gpu_free(ws->ctx, ws->memory, ws->n_bytes);
+    w4_gpu_leave(gpu, before);
 }
 
 /* ------------------------------------------------------------------- calls */

@@ -235,10 +235,10 @@ w4_gpu_layer_close(w4moe_layer *layer)
 {
     const struct w4_gpu *device = w4_gpu_of(layer->ctx);
     struct w4_gpu_layer *gpu = layer->device;
-    int before = 0;
-    if (w4_gpu_enter(NULL, device, &before) == W4MOE_OK) {
-        w4_gpu_free(layer->ctx, gpu->memory, layer->n_owned);
-        w4_gpu_leave(device, before);
-    }
+    int before = device->device;
+    /* Released in any case; a failure has nobody to go to. */
+    (void)w4_gpu_enter(NULL, device, &before);
+    w4_gpu_free(layer->ctx, gpu->memory, layer->n_owned);
+    w4_gpu_leave(device, before);
     free(gpu);
 }

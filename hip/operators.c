@@ -94,9 +94,12 @@ w4_gpu_gemm(const w4moe_ctx *ctx, const w4moe_gemm_args *args)
                 "hip",
                 args->n_rows, args->top_k);
     }
+    if (args->n_rows == 0) {
+        return W4MOE_OK;
+    }
     int before = 0;
     w4moe_status status = w4_gpu_enter(err, gpu, &before);
-    if (status != W4MOE_OK || args->n_rows == 0) {
+    if (status != W4MOE_OK) {
         return status;
     }
     if (args->output_topk == 0) {

@@ -5,10 +5,11 @@
  * of k. A pair holds what a dot product takes:
  *
  *   int4, bf16:  128 + q, exact in 8 bits of mantissa
- *   int4, f16:   1024 + q in the pairs 0 and 2, 1024 + 16 q in 1 and 3
+ *   int4, f16:   4 (256 + q) in the pairs 0 and 2, 64 (16 + q) in 1 and 3: the
+ *                less stands beside q, the less is lost when it is taken off
  *   e2m1:        the value itself
  *
- * Zero points come in after the sum: sum a (base + q) - (base + z) sum a.
+ * Zero points come in with the sum: sum a (base + q) - (base + z) sum a.
  *
  * Matrices have one sum for all pairs: numbers() gives q - 8 there, or of bf16
  * 128 + q where pairs of it cannot be added; all are exact.
@@ -18,8 +19,8 @@
 
 #include "numbers.h"
 
-/** HIGH_PAIRS: whether the pairs 1 and 3 have 16 q; BASE: what is added to q;
- * ZEROS: whether there are zero points. */
+/** HIGH_PAIRS: whether the pairs 1 and 3 have 64 q and the others 4 q; BASE: what
+ * stands beside that; ZEROS: whether there are zero points. */
 template <class TYPE> struct gpu_int4;
 
 template <> struct gpu_int4<gpu_bf16> {
@@ -66,21 +67,22 @@ template <> struct gpu_int4<gpu_f16> {
     static GPU_INLINE void pairs(uint32_t b[4], uint32_t word)
     {
         const uint32_t magic = 0x64006400u;
-        uint32_t high = word >> 8;
-        b[0] = gpu_and_or(word, 0x000F000Fu, magic);
-        b[1] = gpu_and_or(word, 0x00F000F0u, magic);
-        b[2] = gpu_and_or(high, 0x000F000Fu, magic);
-        b[3] = gpu_and_or(high, 0x00F000F0u, magic);
+        uint32_t low = word << 2;
+        uint32_t high = word >> 6;
+        b[0] = gpu_and_or(low, 0x003C003Cu, magic);
+        b[1] = gpu_and_or(low, 0x03C003C0u, magic);
+        b[2] = gpu_and_or(high, 0x003C003Cu, magic);
+        b[3] = gpu_and_or(high, 0x03C003C0u, magic);
     }
 
     static GPU_INLINE void numbers(uint32_t b[4], uint32_t word)
     {
-        /* 1 and -1032; 1/16 and -72 */
+        /* 1/4 and -264; 1/64 and -24 */
         pairs(b, word);
-        b[0] = gpu_fma_f16(b[0], 0x3C003C00u, 0xE408E408u);
-        b[1] = gpu_fma_f16(b[1], 0x2C002C00u, 0xD480D480u);
-        b[2] = gpu_fma_f16(b[2], 0x3C003C00u, 0xE408E408u);
-        b[3] = gpu_fma_f16(b[3], 0x2C002C00u, 0xD480D480u);
+        b[0] = gpu_fma_f16(b[0], 0x34003400u, 0xDC20DC20u);
+        b[1] = gpu_fma_f16(b[1], 0x24002400u, 0xCE00CE00u);
+        b[2] = gpu_fma_f16(b[2], 0x34003400u, 0xDC20DC20u);
+        b[3] = gpu_fma_f16(b[3], 0x24002400u, 0xCE00CE00u);
     }
 };
 

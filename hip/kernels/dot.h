@@ -89,7 +89,7 @@ template <class V> struct dot_run {
     const char *next_words;
     uint32_t chunk_bytes;
     float scale[4];
-    /* -(base + zero), of the pairs that have q and of those that have 16 q. */
+    /* -(base + zero), as the pairs of both kinds have it. */
     float low_zero[4];
     float high_zero[4];
     float even_sums[V::ROWS];
@@ -204,6 +204,12 @@ template <class V> struct dot_run {
     {
         uint32_t at = tile.scale + group * tile.scale_stride + offset;
         gpu_load_scales4(scale, scales, p->b.scale_type, at);
+        if (CODE::HIGH_PAIRS) {
+            GPU_UNROLL
+            for (int c = 0; c < 4; c++) {
+                scale[c] *= 0.25f;
+            }
+        }
         if (CODE::ZEROS && qzeros != nullptr) {
             uint32_t nibbles = gpu_load_zeros4(
                     qzeros + tile.zero + group * tile.zero_stride, offset);
@@ -216,8 +222,8 @@ template <class V> struct dot_run {
 
     GPU_INLINE void set_zero(int c, float zero)
     {
-        low_zero[c] = -(CODE::BASE + zero);
-        high_zero[c] = -(CODE::BASE + 16.0f * zero);
+        low_zero[c] = -(CODE::BASE + (CODE::HIGH_PAIRS ? 4.0f : 1.0f) * zero);
+        high_zero[c] = -(CODE::BASE + 64.0f * zero);
     }
 
     GPU_INLINE void add_offsets(

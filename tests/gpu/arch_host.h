@@ -202,14 +202,26 @@ gpu_load1(const void *p, uint32_t i, gpu_site site = gpu_here())
     return gpu_host_load<uint32_t>("gpu_load1", site, p, i);
 }
 
-GPU_INLINE struct gpu_u4
-gpu_uniform_load4(const void *p, gpu_site site = gpu_here())
+GPU_INLINE uint32_t
+gpu_load_u16(const void *p, uint32_t i, gpu_site site = gpu_here())
 {
-    uint64_t address = reinterpret_cast<uintptr_t>(p);
+    return gpu_host_load<uint16_t>("gpu_load_u16", site, p, i);
+}
+
+GPU_INLINE uint32_t
+gpu_load_u8(const void *p, uint32_t i, gpu_site site = gpu_here())
+{
+    return gpu_host_load<uint8_t>("gpu_load_u8", site, p, i);
+}
+
+GPU_INLINE struct gpu_u4
+gpu_uniform_load4(const void *p, uint32_t i, gpu_site site = gpu_here())
+{
+    uint64_t address = reinterpret_cast<uintptr_t>(p) + i;
     uint32_t words[2] = {static_cast<uint32_t>(address),
             static_cast<uint32_t>(address >> 32)};
     gpu_host_same("gpu_uniform_load4", site, words, 2);
-    return gpu_host_load<struct gpu_u4>("gpu_uniform_load4", site, p, 0);
+    return gpu_host_load<struct gpu_u4>("gpu_uniform_load4", site, p, i);
 }
 
 #if W4_HOST_LAYOUT == 11

@@ -55,6 +55,10 @@ size_t fake_hip_live(void);
  * such a one fails, too. */
 int fake_hip_intact(void);
 
+/** Whether this thread is in a function of the runtime, which allocates as it
+ * likes. */
+int fake_hip_inside(void);
+
 /** Forgets counts, failures and messages, nothing else. */
 void fake_hip_reset(void);
 

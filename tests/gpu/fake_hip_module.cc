@@ -17,7 +17,9 @@ load_module(hipModule_t *module, const void *image)
         return hipErrorInvalidImage;
     }
     std::string arch(text + prefix, strcspn(text + prefix, "\n"));
-    if (arch != fake_state().arch) {
+    /* Without the features that may follow: "gfx90a:sramecc+". */
+    const std::string &device = fake_state().arch;
+    if (arch != device.substr(0, device.find(':'))) {
         return hipErrorNoBinaryForGpu;
     }
     auto m = std::make_unique<ihipModule_t>();

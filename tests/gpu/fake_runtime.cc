@@ -61,8 +61,27 @@ class call
 
 } // namespace
 
+/* How deep this thread is in functions of the runtime. */
+static thread_local int depth = 0;
+
+fake_inside::fake_inside()
+{
+    depth++;
+}
+
+fake_inside::~fake_inside()
+{
+    depth--;
+}
+
+int
+fake_hip_inside(void)
+{
+    return depth != 0;
+}
+
 hipError_t
-fake_run(const char *function, const std::function<hipError_t()> &body)
+fake_run_inside(const char *function, const std::function<hipError_t()> &body)
 {
     call c(function);
     return c.result(c.fails() ? hipSuccess : body());

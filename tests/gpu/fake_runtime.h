@@ -125,10 +125,26 @@ runtime &fake_state();
 extern thread_local int fake_device;
 extern thread_local hipError_t fake_last_error;
 
+/** While it lives, the thread is inside the runtime. */
+struct fake_inside {
+    fake_inside();
+    ~fake_inside();
+    fake_inside(const fake_inside &) = delete;
+    fake_inside &operator=(const fake_inside &) = delete;
+};
+
+hipError_t fake_run_inside(
+        const char *function, const std::function<hipError_t()> &body);
+
 /** The body of a function of the runtime: counted, under the lock, and not run
  * if a test wants it to fail. */
-hipError_t fake_run(
-        const char *function, const std::function<hipError_t()> &body);
+template <class F>
+hipError_t
+fake_run(const char *function, const F &body)
+{
+    fake_inside inside;
+    return fake_run_inside(function, body);
+}
 
 /** Returns the error, with a message. */
 hipError_t fake_error(hipError_t error, const std::string &why);

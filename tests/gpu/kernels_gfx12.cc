@@ -9,3 +9,8 @@
 #include "../../hip/kernels/mma_f16.hip"
 #include "../../hip/kernels/route.hip"
 #include "../../hip/kernels/rows.hip"
+
+#include "fake_hip.h"
+#include "images.h"
+
+const char gpu_image_gfx12[] = FAKE_HIP_IMAGE "gfx1200\n";

@@ -93,7 +93,7 @@ SHIM_KERNEL(shim_wave)
     out[3] = gpu_broadcast(p.in[t], p.n % 32);
     out[4] = gpu_ballot(p.in[t] % 3 == 0);
     out[5] = (uint32_t)gpu_uniform((int)(t / 32));
-    out[6] = gpu_uniform_load4(p.in).v[3];
+    out[6] = gpu_uniform_load4(p.in, 0).v[3];
     out[7] = gpu_load2(p.in, 8).v[0] ^ gpu_load1(p.in, 4);
 }
 
@@ -160,7 +160,7 @@ SHIM_KERNEL(shim_bad_uniform)
 
 SHIM_KERNEL(shim_bad_uniform_load)
 {
-    p.out[gpu_thread()] = gpu_uniform_load4(p.in + 4 * (gpu_thread() % 2)).v[0];
+    p.out[gpu_thread()] = gpu_uniform_load4(p.in, 16 * (gpu_thread() % 2)).v[0];
 }
 
 SHIM_KERNEL(shim_bad_broadcast)

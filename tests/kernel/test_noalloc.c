@@ -1,117 +1,28 @@
 /* SPDX-License-Identifier: MIT
  * Copyright (C) 2026 The w4moe authors */
 /*
- * w4moe_forward() allocates nothing: the allocator's functions are defined
- * here, before those of glibc, and count calls while a forward call runs, of
- * any thread, the OpenMP library's included. The first call of a context may
- * allocate, since it starts the threads.
+ * w4moe_forward() allocates nothing: calls of the allocator are counted while a
+ * forward call runs, of any thread, the OpenMP library's included. The first
+ * call of a context may allocate, since it starts the threads.
  */
 #include <check.h>
-#include <errno.h>
-#include <stdatomic.h>
+#include <link.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "alloc_count.h"
 #include "forward_case.h"
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define HAS_SANITIZER 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) ||     \
-        __has_feature(memory_sanitizer)
-#define HAS_SANITIZER 1
-#endif
-#endif
-
-#if defined(__GLIBC__) && !defined(HAS_SANITIZER)
-
-#include <link.h>
-
-/* glibc's own, under the names that it exports for such cases. */
-extern void *__libc_malloc(size_t size);
-extern void *__libc_calloc(size_t n, size_t size);
-extern void *__libc_realloc(void *p, size_t size);
-extern void *__libc_memalign(size_t align, size_t size);
-extern void __libc_free(void *p);
-
-/* The whole program's, although it is compiled with hidden visibility. */
-#define REPLACES_LIBC __attribute__((visibility("default")))
-
-static atomic_int counting;
-static atomic_uint n_calls;
-
-static void
-count(void)
-{
-    if (atomic_load(&counting)) {
-        atomic_fetch_add(&n_calls, 1);
-    }
-}
-
-REPLACES_LIBC void *
-malloc(size_t size)
-{
-    count();
-    return __libc_malloc(size);
-}
-
-REPLACES_LIBC void *
-calloc(size_t n, size_t size)
-{
-    count();
-    return __libc_calloc(n, size);
-}
-
-REPLACES_LIBC void *
-realloc(void *p, size_t size)
-{
-    count();
-    return __libc_realloc(p, size);
-}
-
-REPLACES_LIBC void *
-aligned_alloc(size_t align, size_t size)
-{
-    count();
-    return __libc_memalign(align, size);
-}
-
-/* Deprecated, but libgomp may use it. */
-extern void *memalign(size_t align, size_t size);
-
-REPLACES_LIBC void *
-memalign(size_t align, size_t size)
-{
-    count();
-    return __libc_memalign(align, size);
-}
-
-REPLACES_LIBC int
-posix_memalign(void **p, size_t align, size_t size)
-{
-    count();
-    *p = __libc_memalign(align, size);
-    return *p != NULL ? 0 : ENOMEM;
-}
-
-REPLACES_LIBC void
-free(void *p)
-{
-    count();
-    __libc_free(p);
-}
 
 /* A call of the library that does allocate is counted. */
 START_TEST(calls_are_counted)
 {
     w4moe_ctx *ctx = NULL;
-    atomic_store(&n_calls, 0);
-    atomic_store(&counting, 1);
+    alloc_count_begin(NULL);
     w4moe_status status = w4moe_ctx_create(&ctx, NULL);
-    atomic_store(&counting, 0);
+    unsigned n = alloc_count_end();
     ck_assert_int_eq(status, W4MOE_OK);
-    ck_assert_uint_gt(atomic_load(&n_calls), 0);
+    ck_assert_uint_gt(n, 0);
     w4moe_ctx_destroy(ctx);
 }
 END_TEST
@@ -122,12 +33,10 @@ check_call(const w4moe_layer *layer, w4moe_workspace *ws,
         const w4moe_forward_args *args, unsigned n_threads)
 {
     ck_assert_int_eq(w4moe_forward(layer, ws, args), W4MOE_OK);
-    atomic_store(&n_calls, 0);
-    atomic_store(&counting, 1);
+    alloc_count_begin(NULL);
     w4moe_status status = w4moe_forward(layer, ws, args);
-    atomic_store(&counting, 0);
+    unsigned n = alloc_count_end();
     ck_assert_int_eq(status, W4MOE_OK);
-    unsigned n = atomic_load(&n_calls);
     ck_assert_msg(n == 0,
             "%u calls of the allocator with %u threads, %zu "
             "tokens, %s",
@@ -210,24 +119,12 @@ START_TEST(forward_allocates_nothing)
 }
 END_TEST
 
-/* Whether the functions above are those that programs call: valgrind puts its
- * own before them. */
-static int
-can_count(void)
-{
-    void *(*volatile allocate)(size_t) = malloc;
-    atomic_store(&counting, 1);
-    void *p = allocate(1);
-    atomic_store(&counting, 0);
-    free(p);
-    return atomic_load(&n_calls) != 0;
-}
-
 int
 main(void)
 {
-    if (!can_count()) {
-        fputs("skipped: something else has replaced the allocator\n", stderr);
+    if (!alloc_count_works()) {
+        fputs("skipped: needs glibc's allocator, with nothing before it\n",
+                stderr);
         return 77;
     }
     TCase *tc = tcase_create("noalloc");
@@ -242,15 +139,3 @@ main(void)
     srunner_free(runner);
     return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
-
-#else
-
-int
-main(void)
-{
-    fputs("skipped: needs glibc's allocator, not that of a sanitizer\n",
-            stderr);
-    return 77;
-}
-
-#endif

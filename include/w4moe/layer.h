@@ -205,16 +205,19 @@ typedef struct w4moe_forward_args {
  *
  *   out[t] = sum_j weight[t][j] * w2_e(activation(w13_e(x[t]))), e = ids[t][j]
  *
- * Sums are fp32, over the token's experts in ascending order of their number in
- * the layer; there are two roundings to dtype, after the activation and at the
- * output. The same input gives the same bits,
- * whatever the number of threads. Slots of experts that the map says are
- * elsewhere add nothing. Nothing is allocated.
+ * Sums are fp32, over the token's experts in a fixed order: ascending by their
+ * number in the layer on the CPU, as its choices come on a GPU. There are two
+ * roundings to dtype, after the activation and at the output. The same input
+ * gives the same bits, whatever the number of threads. Slots of experts that
+ * the map says are elsewhere add nothing. Nothing is allocated.
+ *
+ * A GPU does not look at ids before it uses them: slots whose ids are out of
+ * range add nothing there, and logits that are NaN make the token's result NaN.
  *
  * In/out: ws, made for at least these sizes.
  * Returns: W4MOE_OK; W4MOE_INVALID (an id out of range, sizes beyond the
  *     workspace, NULLs; the values are in the text); W4MOE_UNSUPPORTED (a
- *     dtype, a router kind, a flag).
+ *     dtype, a router kind, a flag); W4MOE_DEVICE.
  * Threads: any, each with its own workspace and out.
  */
 extern W4MOE_API w4moe_status w4moe_forward(const w4moe_layer *layer,

@@ -94,7 +94,7 @@ static void
 check_case(const struct forward_case *what)
 {
     struct forward_problem p;
-    make(&p, what);
+    forward_make(&p, what);
     check_problem(&p);
     forward_free(&p);
 }

@@ -33,7 +33,11 @@ programs() {
             # Minutes there, and nothing new; test_variants only where vectors
             # are that nothing else here runs.
             *.* | test_container_damage | test_variants) ;;
-            *) [ ! -x "$program" ] || echo "${program#"$build"/}" ;;
+            *)
+                # Not the folders of modules.
+                if [ -f "$program" ] && [ -x "$program" ]; then
+                    echo "${program#"$build"/}"
+                fi ;;
             esac
         done
     done

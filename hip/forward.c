@@ -41,12 +41,7 @@ struct plan {
 static int
 take(struct plan *plan, uint64_t *place, uint64_t n, uint64_t size)
 {
-    uint64_t bytes;
-    if (!w4_mul(&bytes, n, size) || !w4_round_up(&bytes, bytes, W4_GPU_ALIGN)) {
-        return 0;
-    }
-    *place = plan->n_bytes;
-    return w4_add(&plan->n_bytes, plan->n_bytes, bytes);
+    return w4_lay_out(place, &plan->n_bytes, n, size, W4_GPU_ALIGN);
 }
 
 static w4moe_status

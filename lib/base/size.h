@@ -57,6 +57,20 @@ w4_round_up(uint64_t *out, uint64_t a, uint64_t align)
     return 1;
 }
 
+/** Lays out memory: n elements of `size` bytes begin at *place, which is *end,
+ * and *end moves to the next multiple of align after them. */
+static inline int
+w4_lay_out(uint64_t *place, uint64_t *end, uint64_t n, uint64_t size,
+        uint64_t align)
+{
+    uint64_t bytes;
+    if (!w4_mul(&bytes, n, size) || !w4_round_up(&bytes, bytes, align)) {
+        return 0;
+    }
+    *place = *end;
+    return w4_add(end, *end, bytes);
+}
+
 static inline size_t
 w4_ceil_div(size_t a, size_t b)
 {

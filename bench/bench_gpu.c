@@ -6,7 +6,7 @@
  * of several layers, so that weights come from memory and not from a cache; the
  * graph is replayed. Also shows that replays and repeats give the same bytes.
  *
- * usage: bench_gpu E,k,H,I,g bf16|fp16 T... (of which 0 ends the list)
+ * usage: bench_gpu E,k,H,I,g bf16|fp16 T...
  */
 #include <stdint.h>
 #include <stdio.h>
@@ -14,6 +14,9 @@
 #include <string.h>
 #include <time.h>
 #include <w4moe.h>
+
+#include "base/half.h"
+#include "random.h"
 
 #ifdef W4_HIP_PLATFORM_NVIDIA
 #include "../hip/cuda_as_hip.h"
@@ -44,13 +47,12 @@ check_hip(hipError_t error, const char *what)
     }
 }
 
-static uint64_t state = 1;
+static struct random_state random_state;
 
 static uint32_t
 next(void)
 {
-    state = state * 6364136223846793005u + 1442695040888963407u;
-    return (uint32_t)(state >> 32);
+    return (uint32_t)(random_next(&random_state) >> 32);
 }
 
 /* Roughly normal. */
@@ -62,20 +64,6 @@ normal(void)
         sum += (float)(next() >> 8) * 0x1p-24f;
     }
     return (sum - 3.0f) * 1.4142f;
-}
-
-static uint16_t
-to_half(float x, w4moe_dtype dtype)
-{
-    if (dtype == W4MOE_F16) {
-        _Float16 half = (_Float16)x;
-        uint16_t bits;
-        memcpy(&bits, &half, sizeof(bits));
-        return bits;
-    }
-    uint32_t bits;
-    memcpy(&bits, &x, sizeof(bits));
-    return (uint16_t)((bits + 0x7FFF + (bits >> 16 & 1)) >> 16);
 }
 
 static void *
@@ -105,8 +93,8 @@ fill(w4moe_matrix *m)
         m->qweight[i] = next();
     }
     for (size_t i = 0; i < scales; i++) {
-        s[i] = to_half(
-                0.005f + (float)(next() & 255) * 0.00006f, m->scale_dtype);
+        w4_store_float(s, m->scale_dtype, i,
+                0.005f + (float)(next() & 255) * 0.00006f);
     }
     m->scales = s;
 }
@@ -161,7 +149,8 @@ choose(int32_t *ids, float *weights, size_t n_tokens, const struct shape *shape)
             int32_t id;
             int again;
             do {
-                id = (int32_t)(next() % shape->n_experts);
+                id = (int32_t)random_below(
+                        &random_state, (uint32_t)shape->n_experts);
                 again = 0;
                 for (size_t i = 0; i < j; i++) {
                     again |= ids[t * shape->top_k + i] == id;
@@ -199,7 +188,7 @@ run(w4moe_layer *const layers[LAYERS], const struct shape *shape, size_t T)
     int32_t *ids = allocate(calls * n_slots * 4);
     float *weights = allocate(calls * n_slots * 4);
     for (size_t i = 0; i < calls * n_x; i++) {
-        x[i] = to_half(normal(), shape->dtype);
+        w4_store_float(x, shape->dtype, i, normal());
     }
     choose(ids, weights, calls * T, shape);
     char *dx = to_device(x, calls * n_x * 2);

@@ -52,6 +52,16 @@
  *                            float: a b + c rounded once, the nearest whole
  *                            number (ties to even), x 2^n
  *
+ * If they are defined:
+ *   GPU_HAS_ARGUMENTS, gpu_arguments(p)
+ *       p, the kernel's argument, to be read now: the compiler does not keep
+ *       what it read before
+ *   GPU_HAS_HOLD, gpu_hold(&x)
+ *       what is made of x is not made before other x were held
+ *   GPU_DOTS_PAIR            two gpu_dot_f16 can be an instruction
+ *   gpu_side_by_side(&a, &b) brings both to neighbouring registers; then
+ *   gpu_shift_halves(x, n)   16-bit halves of a u32, each shifted left by n
+ *
  *   gpu_put4(p, v)           16 bytes to shared memory, aligned to as many
  *
  * Matrices: acc += A B for 16 rows, 32 columns and 32 k.

@@ -27,6 +27,8 @@
 
 typedef short gpu_s2 __attribute__((ext_vector_type(2)));
 typedef _Float16 gpu_h2 __attribute__((ext_vector_type(2)));
+typedef unsigned short gpu_us2 __attribute__((ext_vector_type(2)));
+typedef float gpu_v2f __attribute__((ext_vector_type(2)));
 typedef uint32_t gpu_v2u __attribute__((ext_vector_type(2)));
 typedef uint32_t gpu_v4u __attribute__((ext_vector_type(4)));
 typedef float gpu_v8f __attribute__((ext_vector_type(8)));
@@ -74,6 +76,19 @@ GPU_INLINE void
 gpu_keep_order(void)
 {
     __builtin_amdgcn_sched_barrier(0);
+}
+
+#define GPU_HAS_ARGUMENTS 1
+
+template <class T>
+GPU_INLINE const T *
+gpu_arguments(const T *)
+{
+    const void *segment = (const void *)__builtin_amdgcn_kernarg_segment_ptr();
+    const T GPU_CONSTANT_SPACE *p = (const T GPU_CONSTANT_SPACE *)segment;
+    /* The compiler no longer knows what it is. */
+    __asm__("" : "+s"(p));
+    return (const T *)p;
 }
 
 /* ------------------------------------------------------------------- waves */
@@ -125,17 +140,30 @@ gpu_count(uint32_t *p, uint32_t n)
 
 /* ------------------------------------------------------------------- loads */
 
-/* The address is that of p in scalar registers and i in a vector register, if
- * the compiler sees there that i has 32 bits: it forgets it elsewhere. */
 GPU_INLINE struct gpu_u4
-gpu_load4(const void *p, uint32_t i)
+gpu_load4_at(const void *p, uint32_t i)
 {
-    __asm__("" : "+v"(i));
     gpu_v4u v = *(
             const gpu_v4u GPU_GLOBAL_SPACE *)((const char GPU_GLOBAL_SPACE *)p +
                                               i);
     struct gpu_u4 r = {{v.x, v.y, v.z, v.w}};
     return r;
+}
+
+/* The address is that of p in scalar registers and i in a vector register, if
+ * the compiler sees there that i has 32 bits: it forgets it elsewhere. A
+ * variable itself goes there and back, or there would be a copy each time. */
+GPU_INLINE struct gpu_u4
+gpu_load4(const void *p, uint32_t &i)
+{
+    __asm__("" : "+v"(i));
+    return gpu_load4_at(p, i);
+}
+
+GPU_INLINE struct gpu_u4
+gpu_load4(const void *p, uint32_t &&i)
+{
+    return gpu_load4(p, i);
 }
 
 GPU_INLINE struct gpu_u2
@@ -261,6 +289,48 @@ gpu_dot_f16(uint32_t a, uint32_t b, float c)
     return __builtin_amdgcn_fdot2(__builtin_bit_cast(gpu_h2, a),
             __builtin_bit_cast(gpu_h2, b), c, false);
 #endif
+}
+
+#if defined(GPU_GFX11) || defined(GPU_GFX12)
+/* v_dual_dot2acc_f32_f16: the sums in an even and an odd register, the codes in
+ * registers whose numbers differ modulo 4. */
+#define GPU_DOTS_PAIR 1
+
+GPU_INLINE void
+gpu_side_by_side(float *a, float *b)
+{
+    gpu_v2f v = {*a, *b};
+    __asm__("" : "+v"(v));
+    *a = v.x;
+    *b = v.y;
+}
+
+GPU_INLINE void
+gpu_side_by_side(uint32_t *a, uint32_t *b)
+{
+    gpu_v2u v = {*a, *b};
+    __asm__("" : "+v"(v));
+    *a = v.x;
+    *b = v.y;
+}
+
+/* A shift of all 32 bits would be the other half of an instruction with one dot
+ * product, and leave its partner alone. */
+GPU_INLINE uint32_t
+gpu_shift_halves(uint32_t x, int n)
+{
+    gpu_us2 v = __builtin_bit_cast(gpu_us2, x) << (unsigned short)n;
+    return __builtin_bit_cast(uint32_t, v);
+}
+#endif
+
+#define GPU_HAS_HOLD 1
+
+template <class T>
+GPU_INLINE void
+gpu_hold(T *x)
+{
+    __asm__ volatile("" : "+v"(*x));
 }
 
 GPU_INLINE uint32_t

@@ -19,8 +19,8 @@
 
 #include "numbers.h"
 
-/** HIGH_PAIRS: whether the pairs 1 and 3 have 64 q and the others 4 q; BASE: what
- * stands beside that; ZEROS: whether there are zero points. */
+/** HIGH_PAIRS: whether the pairs 1 and 3 have 64 q and the others 4 q; BASE:
+ * what stands beside that; ZEROS: whether there are zero points. */
 template <class TYPE> struct gpu_int4;
 
 template <> struct gpu_int4<gpu_bf16> {
@@ -67,7 +67,11 @@ template <> struct gpu_int4<gpu_f16> {
     static GPU_INLINE void pairs(uint32_t b[4], uint32_t word)
     {
         const uint32_t magic = 0x64006400u;
+#ifdef GPU_DOTS_PAIR
+        uint32_t low = gpu_shift_halves(word, 2);
+#else
         uint32_t low = word << 2;
+#endif
         uint32_t high = word >> 6;
         b[0] = gpu_and_or(low, 0x003C003Cu, magic);
         b[1] = gpu_and_or(low, 0x03C003C0u, magic);

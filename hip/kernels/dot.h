@@ -4,8 +4,8 @@
  * The kernels dot: up to 8 rows of activations times a tile of their expert, by
  * dot products, for few rows per expert.
  *
- * A workgroup has a block of rows and the columns of a tile, or a
- * part of them (narrow). Its waves share the input features in runs of 32; a lane has 4
+ * A workgroup has a block of rows and the columns of a tile, or a part of them
+ * (narrow). Its waves share the input features in runs of 32; a lane has 4
  * neighbouring columns. The waves' sums meet in shared memory and are added in
  * a fixed order.
  *
@@ -44,8 +44,10 @@ struct dot_variant {
     static constexpr bool UNIFORM = LANES == 32 && ROWS <= 2 && !GATHER;
     /* Activations on their way from memory like words. */
     static constexpr bool X_AHEAD = !UNIFORM && !GATHER && ROWS == 1;
-    /* Or of one word row at a time: of many rows there are too many. */
-    static constexpr bool X_LATE = !UNIFORM && !GATHER && ROWS > 1;
+    /* Or of one word row at a time: of many rows there are too many. With
+     * GATHER all are there to be added up. */
+    static constexpr bool X_LATE =
+            !UNIFORM && ROWS > 1 && !(GATHER && CODE::ZEROS);
     /* Runs of a wave that are added up at the end. */
     static constexpr int PARTS = WAVES * SUBROWS;
     static constexpr int SHARED = PARTS * ROWS * COLUMNS;
@@ -75,14 +77,15 @@ template <class V> struct dot_run {
     uint32_t second_perm;
     const int32_t *perm;
     const uint32_t *a[V::ROWS];
-    /* The same from the chunk that is due on. */
+    /* The same from the first of the chunks that are due on. */
     const uint32_t *next_x[V::ROWS];
 
-    /* Chunks: the next one, the first of the next group, the last. */
-    uint32_t chunk;
+    /* The run's chunks: its first one, how many; how many are left of the
+     * group. */
+    uint32_t first;
+    uint32_t n;
+    uint32_t left;
     uint32_t group;
-    uint32_t group_end;
-    uint32_t last;
 
     struct gpu_u4 ring[V::AHEAD][V::STEPS];
     struct gpu_u4 x_ring[V::AHEAD][V::STEPS];
@@ -94,6 +97,9 @@ template <class V> struct dot_run {
     float high_zero[4];
     float even_sums[V::ROWS];
     float odd_sums[V::ROWS];
+    /* Of the group's activations. */
+    float even_sum[V::ROWS];
+    float odd_sum[V::ROWS];
     float y[V::ROWS][4];
 
     GPU_INLINE uint32_t subrow() const
@@ -101,42 +107,44 @@ template <class V> struct dot_run {
         return V::SUBROWS == 1 ? 0 : lane / V::LANES;
     }
 
-    /* Chunk number n, or the last again: no branch, no register to keep. */
-    GPU_INLINE void load(int slot, int32_t n)
+    /* Chunk i + ahead of the run, or the last again: no branch, no register to
+     * keep. */
+    GPU_INLINE void load(int slot, uint32_t i, int ahead)
     {
         GPU_UNROLL
-        for (int i = 0; i < V::STEPS; i++) {
-            ring[slot][i] = gpu_load4(next_words, word_bytes[i]);
+        for (int step = 0; step < V::STEPS; step++) {
+            ring[slot][step] = gpu_load4(next_words, word_bytes[step]);
             if (V::X_AHEAD) {
-                uint32_t of = n < (int32_t)last ? (uint32_t)n : last;
-                x_ring[slot][i] = activations(0, of, i);
+                uint32_t of = i + ahead < n ? i + ahead : n - 1;
+                x_ring[slot][step] = activations(0, of, slot, step);
             }
         }
-        next_words += n < (int32_t)last ? chunk_bytes : 0;
+        next_words += (int32_t)i < (int32_t)n - ahead - 1 ? chunk_bytes : 0;
     }
 
-    /* 8 activations: those of a step of a chunk. */
+    /* 8 activations: those of a step of chunk i, which is in that slot. */
     GPU_INLINE struct gpu_u4 activations(
-            int r, uint32_t of_chunk, int step) const
+            int r, uint32_t i, int slot, int step) const
     {
         if (V::UNIFORM) {
-            return gpu_uniform_load4(next_x[r] + 4 * step, 0);
+            uint32_t row = slot * V::CHUNK + step;
+            return gpu_uniform_load4(next_x[r] + 4 * row, 0);
         }
-        uint32_t row = of_chunk * V::CHUNK + step * V::SUBROWS + subrow();
+        uint32_t row = (first + i) * V::CHUNK + step * V::SUBROWS + subrow();
         if (!V::GATHER) {
             return gpu_read4(a[r], 16 * row);
         }
-        const uint16_t *from = (const uint16_t *)a[r];
         struct gpu_u4 v;
         GPU_UNROLL
-        for (int i = 0; i < 4; i++) {
-            uint32_t first = 8 * row + 2 * i;
-            uint32_t second = first + 1;
+        for (int j = 0; j < 4; j++) {
+            uint32_t low = 8 * row + 2 * j;
+            uint32_t high = low + 1;
             if (perm != nullptr) {
-                second = (uint32_t)perm[second];
-                first = (uint32_t)perm[first];
+                low = gpu_load1(perm, 4 * low);
+                high = gpu_load1(perm, 4 * high);
             }
-            v.v[i] = from[first] | (uint32_t)from[second] << 16;
+            v.v[j] = gpu_load_u16(a[r], 2 * low) |
+                     gpu_load_u16(a[r], 2 * high) << 16;
         }
         return v;
     }
@@ -152,11 +160,11 @@ template <class V> struct dot_run {
         }
     }
 
-    /* Sums of the chunks from `chunk` on, one in each 4 lanes. */
-    GPU_INLINE void sum_chunks()
+    /* Sums of the chunks from i on, one in each 4 lanes. */
+    GPU_INLINE void sum_chunks(uint32_t i)
     {
-        uint32_t row = 4 * chunk + lane;
-        uint32_t row_last = 4 * last + 3;
+        uint32_t row = 4 * (first + i) + lane;
+        uint32_t row_last = 4 * (first + n) - 1;
         row = row < row_last ? row : row_last;
         GPU_UNROLL
         for (int r = 0; r < V::ROWS; r++) {
@@ -199,6 +207,62 @@ template <class V> struct dot_run {
         }
     }
 
+    /* Neighbouring columns of a row in neighbouring registers, where two dot
+     * products can be an instruction then: the sums, again and again, since
+     * the compiler would take partners from anywhere else. */
+    template <class T> GPU_INLINE static void pair_up(T *of_4_columns)
+    {
+#ifdef GPU_DOTS_PAIR
+        if (V::UNIFORM && TYPE::DOTS_PAIR) {
+            gpu_side_by_side(&of_4_columns[0], &of_4_columns[1]);
+            gpu_side_by_side(&of_4_columns[2], &of_4_columns[3]);
+        }
+#else
+        (void)of_4_columns;
+#endif
+    }
+
+    GPU_INLINE static void pair_up_sums(
+            float low[V::ROWS][4], float high[V::ROWS][4])
+    {
+        GPU_UNROLL
+        for (int r = 0; r < V::ROWS; r++) {
+            pair_up(low[r]);
+            if (CODE::HIGH_PAIRS) {
+                pair_up(high[r]);
+            }
+        }
+    }
+
+    /* Of many rows one pair after another: what dot products need besides, if
+     * they are made of other instructions, would be made of all at once. */
+    GPU_INLINE static void hold_x(
+            struct gpu_u4 x[V::ROWS][V::STEPS], int step, int j)
+    {
+#ifdef GPU_HAS_HOLD
+        GPU_UNROLL
+        for (int r = 0; V::X_LATE && r < V::ROWS; r++) {
+            gpu_hold(&x[r][step].v[j]);
+        }
+#else
+        (void)x;
+        (void)step;
+        (void)j;
+#endif
+    }
+
+    GPU_INLINE static void hold_sums(float low[V::ROWS][4])
+    {
+#ifdef GPU_HAS_HOLD
+        GPU_UNROLL
+        for (int i = 0; V::X_LATE && i < 4 * V::ROWS; i++) {
+            gpu_hold(&low[i / 4][i % 4]);
+        }
+#else
+        (void)low;
+#endif
+    }
+
     /* Scales and zero points of a group. */
     GPU_INLINE void open_group()
     {
@@ -226,23 +290,23 @@ template <class V> struct dot_run {
         high_zero[c] = -(CODE::BASE + 64.0f * zero);
     }
 
-    GPU_INLINE void add_offsets(
-            const float even[V::ROWS], const float odd[V::ROWS])
+    /* Adds what a group's offsets come to. */
+    GPU_INLINE void add_offsets()
     {
         float add[4];
         gpu_load_scales4(add, offsets, p->b.offset_type,
                 tile.scale + group * tile.scale_stride + offset);
         GPU_UNROLL
         for (int r = 0; r < V::ROWS; r++) {
-            float sum = CODE::HIGH_PAIRS ? even[r] + odd[r] : even[r];
             GPU_UNROLL
             for (int c = 0; c < 4; c++) {
-                y[r][c] = gpu_fma(add[c], sum, y[r][c]);
+                y[r][c] = gpu_fma(add[c], even_sum[r] + odd_sum[r], y[r][c]);
             }
+            even_sum[r] = odd_sum[r] = 0.0f;
         }
     }
 
-    /* A chunk, whose number among those that were summed is i. */
+    /* Chunk i, whose words are in that slot. */
     GPU_INLINE void multiply(int slot, uint32_t i)
     {
         struct gpu_u4 x[V::ROWS][V::STEPS];
@@ -252,80 +316,106 @@ template <class V> struct dot_run {
             for (int step = 0; step < V::STEPS; step++) {
                 if (!V::X_LATE) {
                     x[r][step] = V::X_AHEAD ? x_ring[slot][step]
-                                            : activations(r, chunk, step);
+                                            : activations(r, i, slot, step);
                 }
             }
         }
         float even[V::ROWS];
         float odd[V::ROWS];
         if (CODE::ZEROS) {
-            chunk_sums(even, odd, i, x);
+            chunk_sums(even, odd, i % DOT_SUMS, x);
         }
         float low[V::ROWS][4];
         float high[V::ROWS][4];
         GPU_UNROLL
         for (int r = 0; r < V::ROWS; r++) {
+            if (CODE::ZEROS) {
+                even_sum[r] += even[r];
+                odd_sum[r] += CODE::HIGH_PAIRS ? odd[r] : 0.0f;
+            }
             GPU_UNROLL
             for (int c = 0; c < 4; c++) {
                 low[r][c] = CODE::ZEROS ? low_zero[c] * even[r] : 0.0f;
                 high[r][c] = CODE::HIGH_PAIRS ? high_zero[c] * odd[r] : 0.0f;
             }
         }
+        pair_up_sums(low, high);
         GPU_UNROLL
         for (int step = 0; step < V::STEPS; step++) {
             if (V::X_LATE) {
                 gpu_keep_order();
                 GPU_UNROLL
                 for (int r = 0; r < V::ROWS; r++) {
-                    x[r][step] = activations(r, chunk, step);
+                    x[r][step] = activations(r, i, slot, step);
                 }
             }
+            /* By pairs, then columns. */
             uint32_t b[4][4];
             GPU_UNROLL
             for (int c = 0; c < 4; c++) {
-                CODE::pairs(b[c], ring[slot][step].v[c]);
+                uint32_t pairs[4];
+                CODE::pairs(pairs, ring[slot][step].v[c]);
+                GPU_UNROLL
+                for (int j = 0; j < 4; j++) {
+                    b[j][c] = pairs[j];
+                }
             }
             /* Neighbours are of different sums. */
             GPU_UNROLL
             for (int j = 0; j < 4; j++) {
+                pair_up(b[j]);
+                hold_x(x, step, j);
                 GPU_UNROLL
                 for (int i = 0; i < 4 * V::ROWS; i++) {
                     int r = i / 4;
                     int c = i % 4;
                     float *sum = CODE::HIGH_PAIRS && j % 2 == 1 ? &high[r][c]
                                                                 : &low[r][c];
-                    *sum = TYPE::dot(b[c][j], x[r][step].v[j], *sum);
+                    *sum = TYPE::dot(b[j][c], x[r][step].v[j], *sum);
                 }
+                pair_up_sums(low, high);
+                hold_sums(low);
             }
         }
         GPU_UNROLL
         for (int r = 0; r < V::ROWS; r++) {
             GPU_UNROLL
             for (int c = 0; c < 4; c++) {
-                float sum = CODE::HIGH_PAIRS
-                                    ? gpu_fma(high[r][c], 0.0625f, low[r][c])
-                                    : low[r][c];
-                y[r][c] = gpu_fma(scale[c], sum, y[r][c]);
+                float q = CODE::HIGH_PAIRS
+                                  ? gpu_fma(high[r][c], 0.0625f, low[r][c])
+                                  : low[r][c];
+                y[r][c] = gpu_fma(scale[c], q, y[r][c]);
             }
-        }
-        if (CODE::ZEROS && offsets != nullptr) {
-            add_offsets(even, odd);
         }
     }
 
-    /* The chunks first .. end - 1, at least one; sets y. */
-    GPU_INLINE void run(uint32_t first, uint32_t end)
+    /* After chunk i, the last one of a group. */
+    GPU_INLINE void next_group(uint32_t i)
     {
-        chunk = first;
+        if (CODE::ZEROS && offsets != nullptr) {
+            add_offsets();
+        }
+        if (i + 1 < n) {
+            group++;
+            left = p->b.group.d;
+            open_group();
+        }
+    }
+
+    /* The chunks from_chunk .. end - 1, at least one; sets y. */
+    GPU_INLINE void run(uint32_t from_chunk, uint32_t end)
+    {
+        first = from_chunk;
+        n = end - first;
         chunk_bytes = V::CHUNK * tile.word_stride * 4;
         next_words = (const char *)(qweight + tile.word) +
                      (uint64_t)first * chunk_bytes;
-        last = end - 1;
         group = gpu_divide(first, p->b.group);
-        group_end = (group + 1) * p->b.group.d;
+        left = (group + 1) * p->b.group.d - first;
         GPU_UNROLL
         for (int r = 0; r < V::ROWS; r++) {
             next_x[r] = a[r] + first * CHUNK_PAIRS;
+            even_sum[r] = odd_sum[r] = 0.0f;
             GPU_UNROLL
             for (int c = 0; c < 4; c++) {
                 y[r][c] = 0.0f;
@@ -338,34 +428,33 @@ template <class V> struct dot_run {
         open_group();
         GPU_UNROLL
         for (int slot = 0; slot < V::AHEAD; slot++) {
-            load(slot, (int32_t)first + slot);
+            load(slot, 0, slot);
         }
-        uint32_t i = 0;
-        for (;;) {
+        /* One way out of the loop: compilers add flags for more. */
+        for (uint32_t i = 0; i < n; i += V::AHEAD) {
+            if (CODE::ZEROS && !V::GATHER && i % DOT_SUMS == 0) {
+                sum_chunks(i);
+            }
             GPU_UNROLL
             for (int slot = 0; slot < V::AHEAD; slot++) {
-                if (CODE::ZEROS && !V::GATHER && i % DOT_SUMS == 0 &&
-                        slot % DOT_SUMS == 0) {
-                    sum_chunks();
+                if (slot > 0 && i + slot >= n) {
+                    continue;
                 }
-                multiply(slot, i % DOT_SUMS);
+                multiply(slot, i + slot);
                 gpu_keep_order();
-                load(slot, (int32_t)chunk + V::AHEAD);
-                if (chunk == last) {
-                    return;
-                }
-                i++;
-                chunk++;
-                GPU_UNROLL
-                for (int r = 0; r < V::ROWS; r++) {
-                    next_x[r] += CHUNK_PAIRS;
-                }
-                if (chunk == group_end) {
-                    group++;
-                    group_end += p->b.group.d;
-                    open_group();
+                load(slot, i, slot + V::AHEAD);
+                left--;
+                if (left == 0) {
+                    next_group(i + slot);
                 }
             }
+            GPU_UNROLL
+            for (int r = 0; r < V::ROWS; r++) {
+                next_x[r] += V::AHEAD * CHUNK_PAIRS;
+            }
+        }
+        if (CODE::ZEROS && offsets != nullptr) {
+            add_offsets();
         }
     }
 };
@@ -490,9 +579,9 @@ dot_open(struct dot_run<V> *run, const struct w4_gpu_gemm *p, uint32_t index,
 /** The same: its expert. */
 template <class V>
 GPU_INLINE void
-dot_set_expert(struct dot_run<V> *run, uint32_t expert)
+dot_set_expert(struct dot_run<V> *run, const struct w4_gpu_matrix *m,
+        uint32_t expert)
 {
-    const struct w4_gpu_matrix *m = &run->p->b;
     run->qweight = m->qweight + (uint64_t)expert * m->expert_words;
     run->scales =
             (const char *)m->scales + (uint64_t)expert * m->expert_scale_bytes;
@@ -560,7 +649,7 @@ dot_block(const struct w4_gpu_gemm *p, float *shared)
     unsigned wave = (unsigned)gpu_uniform((int)(gpu_thread() / 32));
     struct dot_run<V> run;
     dot_open(&run, p, index, piece);
-    dot_set_expert(&run, (uint32_t)gpu_uniform(expert));
+    dot_set_expert(&run, &p->b, (uint32_t)gpu_uniform(expert));
     GPU_UNROLL
     for (int r = 0; r < V::ROWS; r++) {
         run.a[r] = dot_row(p, gpu_block_slot(p, block, V::ROWS, r));
@@ -597,7 +686,7 @@ dot_token(const struct w4_gpu_gemm *p, float *shared)
     uint32_t n_chunks = p->b.n_in / (W4_WORD_CODES * V::CHUNK);
     uint32_t at = dot_share(n_chunks * p->choices, wave, V::WAVES);
     uint32_t last = dot_share(n_chunks * p->choices, wave + 1, V::WAVES);
-    uint32_t choice = at / n_chunks;
+    uint32_t choice = (uint32_t)gpu_uniform((int)(at / n_chunks));
     uint32_t first = at - choice * n_chunks;
     struct dot_run<V> run;
     dot_open(&run, p, index, piece);
@@ -605,16 +694,21 @@ dot_token(const struct w4_gpu_gemm *p, float *shared)
     for (uint32_t n; at < last; at += n, choice++, first = 0) {
         n = n_chunks - first;
         n = n < last - at ? n : last - at;
-        uint32_t slot = token * p->choices + choice;
-        int32_t expert = gpu_block_expert(p, slot, 1);
+#ifdef GPU_HAS_ARGUMENTS
+        const struct w4_gpu_gemm *now = gpu_arguments(p);
+#else
+        const struct w4_gpu_gemm *now = p;
+#endif
+        uint32_t slot = token * now->choices + choice;
+        int32_t expert = gpu_block_expert(now, slot, 1);
         if (expert < 0) {
             continue;
         }
-        dot_set_expert(&run, (uint32_t)gpu_uniform(expert));
-        run.a[0] = dot_row(p, slot);
+        dot_set_expert(&run, &now->b, (uint32_t)gpu_uniform(expert));
+        run.a[0] = dot_row(now, slot);
         run.run(first, first + n);
         float factor =
-                p->slot_weights != nullptr ? p->slot_weights[slot] : 1.0f;
+                now->slot_weights != nullptr ? now->slot_weights[slot] : 1.0f;
         GPU_UNROLL
         for (int c = 0; c < 4; c++) {
             y[0][c] = gpu_fma(factor, run.y[0][c], y[0][c]);

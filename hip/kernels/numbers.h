@@ -33,6 +33,7 @@ gpu_float_to_bf16(float x)
  * pairs. */
 struct gpu_bf16 {
     static constexpr uint32_t PAIR_OF_ONES = 0x3F803F80u;
+    static constexpr bool DOTS_PAIR = false;
 
     static GPU_INLINE float dot(uint32_t a, uint32_t b, float c)
     {
@@ -60,6 +61,7 @@ struct gpu_bf16 {
 
 struct gpu_f16 {
     static constexpr uint32_t PAIR_OF_ONES = 0x3C003C00u;
+    static constexpr bool DOTS_PAIR = true;
 
     static GPU_INLINE float dot(uint32_t a, uint32_t b, float c)
     {

@@ -96,12 +96,16 @@ gpu_load_scales4(float s[4], const void *p, uint32_t type, uint32_t i)
         }
     } else {
         struct gpu_u2 v = gpu_load2(p, i * 2);
-        GPU_UNROLL
-        for (int c = 0; c < 4; c++) {
-            uint32_t bits =
-                    c % 2 == 0 ? v.v[c / 2] & 0xFFFFu : v.v[c / 2] >> 16;
-            s[c] = type == W4MOE_F16 ? gpu_f16_to_float(bits)
-                                     : gpu_bf16_to_float(bits);
+        if (type == W4MOE_F16) {
+            GPU_UNROLL
+            for (int c = 0; c < 4; c++) {
+                s[c] = gpu_f16_to_float(v.v[c / 2] >> 16 * (c % 2) & 0xFFFFu);
+            }
+        } else {
+            GPU_UNROLL
+            for (int c = 0; c < 4; c++) {
+                s[c] = gpu_bf16_to_float(v.v[c / 2] >> 16 * (c % 2));
+            }
         }
     }
 }

@@ -6,8 +6,8 @@ instructions: results against float64, and how many instructions they execute.
 
 usage: emulate.py --emulator FOLDER --tinygrad FOLDER [--table FILE] CODE...
 
-CODE is a folder with the code objects of an architecture (gfx11 or gfx12), as
-listings.sh makes them. FOLDER of --emulator has gfx11_emulate.py, which offers
+CODE is a folder COMPILER/ARCH with the code objects of an architecture (gfx11
+or gfx12), as listings.sh makes them. FOLDER of --emulator has gfx11_emulate.py, which offers
 CodeObject and launch; that of --tinygrad is a checkout of tinygrad, whose
 emulator it uses. Needs numpy and clang. --table rewrites the part of a Markdown
 file between the markers "emulation begin" and "emulation end".
@@ -219,7 +219,9 @@ class Device:
     """The code objects of a folder."""
 
     def __init__(self, folder, emulator, tinygrad):
-        self.arch = os.path.basename(os.path.normpath(folder))
+        # build/hip/COMPILER/ARCH
+        of_compiler, self.arch = os.path.split(os.path.abspath(folder))
+        self.name = f"{self.arch}, {os.path.basename(of_compiler)}"
         self.launch = emulator.launch
         self.objects = {}
         with tempfile.TemporaryDirectory() as work:
@@ -374,7 +376,7 @@ def decode_line(report, device, case, shape):
     n13, n2 = sum(first.values()), sum(second.values())
     vector = sum(n for counts in (first, second)
                  for op, n in counts.items() if op.startswith("V_"))
-    report.add(f"| {device.arch} | {case_name(case)} | {hidden} | {inner} | "
+    report.add(f"| {device.name} | {case_name(case)} | {hidden} | {inner} | "
                f"{top_k} | {off:.4f} | {n13 / per / 2:.1f} | {n2 / per:.1f} | "
                f"{(n13 + n2) / per / 3:.1f} | {vector / per / 3:.1f} |",
                off <= MAX_RATIO)
@@ -383,7 +385,7 @@ def decode_line(report, device, case, shape):
 def prefill_line(report, device, case, n_rows):
     off13, counts13 = prefill(device, case, n_rows, True, (512, 256))
     off2, counts2 = prefill(device, case, n_rows, False, (512, 128))
-    report.add(f"| {device.arch} | {case_name(case)} | {n_rows} | "
+    report.add(f"| {device.name} | {case_name(case)} | {n_rows} | "
                f"{off13:.4f} | {off2:.1e} | {wmma_share(counts13):.3f} | "
                f"{wmma_share(counts2):.3f} |",
                off13 <= MAX_RATIO and off2 <= MAX_SUMS_ERROR)
@@ -396,7 +398,7 @@ def run_all(devices, quick):
                "roundings alone do. Instructions: executed by waves, per 1000 "
                "weights.")
     report.add("")
-    report.add("| arch | case | H | I | k | ratio | w13 | w2 | forward | of "
+    report.add("| code | case | H | I | k | ratio | w13 | w2 | forward | of "
                "these vector |")
     report.add("|---|---|---:|---:|---:|---:|---:|---:|---:|---:|")
     for device in devices:
@@ -412,7 +414,7 @@ def run_all(devices, quick):
                "error). Share: of WMMA (32 cycles each) in the cycles of "
                "vector instructions (1 each).")
     report.add("")
-    report.add("| arch | case | rows | w13 ratio | w2 error | w13 share | w2 "
+    report.add("| code | case | rows | w13 ratio | w2 error | w13 share | w2 "
                "share |")
     report.add("|---|---|---:|---:|---:|---:|---:|")
     for device in devices:

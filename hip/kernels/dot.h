@@ -626,6 +626,18 @@ dot_row(const struct w4_gpu_gemm *p, uint32_t slot)
     return (const uint32_t *)((const uint16_t *)p->a + row * p->a_stride);
 }
 
+/** The same arguments; their registers were free until here, where the compiler
+ * has to read them again. */
+GPU_INLINE const struct w4_gpu_gemm *
+dot_arguments(const struct w4_gpu_gemm *p)
+{
+#ifdef GPU_HAS_ARGUMENTS
+    return gpu_arguments(p);
+#else
+    return p;
+#endif
+}
+
 /** Share `i` of `n` of the chunks of a run. */
 GPU_INLINE uint32_t
 dot_share(uint32_t n_chunks, uint32_t i, uint32_t n)
@@ -670,7 +682,8 @@ dot_block(const struct w4_gpu_gemm *p, float *shared)
     }
     dot_put(shared, &run, wave, y);
     gpu_barrier();
-    dot_finish<V>(p, &run.tile, shared, piece, block, (uint32_t)expert);
+    dot_finish<V>(V::ROWS > 1 || V::GATHER ? dot_arguments(p) : p, &run.tile,
+            shared, piece, block, (uint32_t)expert);
 }
 
 /** All experts of a token, one after another, the waves sharing them all. */
@@ -694,11 +707,7 @@ dot_token(const struct w4_gpu_gemm *p, float *shared)
     for (uint32_t n; at < last; at += n, choice++, first = 0) {
         n = n_chunks - first;
         n = n < last - at ? n : last - at;
-#ifdef GPU_HAS_ARGUMENTS
-        const struct w4_gpu_gemm *now = gpu_arguments(p);
-#else
-        const struct w4_gpu_gemm *now = p;
-#endif
+        const struct w4_gpu_gemm *now = dot_arguments(p);
         uint32_t slot = token * now->choices + choice;
         int32_t expert = gpu_block_expert(now, slot, 1);
         if (expert < 0) {
@@ -716,7 +725,7 @@ dot_token(const struct w4_gpu_gemm *p, float *shared)
     }
     dot_put(shared, &run, wave, y);
     gpu_barrier();
-    dot_finish_token<V>(p, &run.tile, shared, piece, token);
+    dot_finish_token<V>(dot_arguments(p), &run.tile, shared, piece, token);
 }
 
 /** A kernel of that name; the rest are a variant's parameters. */

@@ -247,7 +247,8 @@ def full_table(arch, kernels):
 def summary_line(arch, kernels):
     def most(key):
         name = max(sorted(kernels), key=lambda n: kernels[n].note(key))
-        return f"{kernels[name].note(key)} ({name[3:]})"
+        n = kernels[name].note(key)
+        return f"{n} ({name[3:]})" if n else "0"
 
     spilled = [n for n in kernels if kernels[n].note("vgpr_spill_count")]
     worst = min(sorted(kernels), key=lambda n: kernels[n].waves(arch))

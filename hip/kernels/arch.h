@@ -87,8 +87,9 @@
  *       in the order of k, of one word after the other
  *   GPU_WORD_PAIRS           1 if the words 0 and 1 of a step are of a row, and
  *                            of neighbouring columns of which the first is even
- *   GPU_ROW_PAD              u32 between the rows of A in shared memory, so that
- *                            what lanes read together is in different banks
+ *   GPU_ROW_PAD              u32 between the rows of A in shared memory, so
+ *                            that what lanes read together is in different
+ *                            banks
  *   GPU_STAGE GPU_WORDS_AHEAD   how many chunks of 32 k to bring to shared
  *                            memory at a time, and on how many the words are
  *                            to be on their way; the second divides the first

@@ -7,10 +7,11 @@ instructions: results against float64, and how many instructions they execute.
 usage: emulate.py --emulator FOLDER --tinygrad FOLDER [--table FILE] CODE...
 
 CODE is a folder COMPILER/ARCH with the code objects of an architecture (gfx11
-or gfx12), as listings.sh makes them. FOLDER of --emulator has gfx11_emulate.py, which offers
-CodeObject and launch; that of --tinygrad is a checkout of tinygrad, whose
-emulator it uses. Needs numpy and clang. --table rewrites the part of a Markdown
-file between the markers "emulation begin" and "emulation end".
+or gfx12), as listings.sh makes them. FOLDER of --emulator has gfx11_emulate.py,
+which offers CodeObject and launch; that of --tinygrad is a checkout of
+tinygrad, whose emulator it uses. Needs numpy and clang. --table rewrites the
+part of a Markdown file between the markers "emulation begin" and "emulation
+end".
 """
 import argparse
 import collections

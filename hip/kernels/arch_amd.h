@@ -291,9 +291,9 @@ gpu_dot_f16(uint32_t a, uint32_t b, float c)
 #endif
 }
 
-#if defined(GPU_GFX11) || defined(GPU_GFX12)
-/* v_dual_dot2acc_f32_f16: the sums in an even and an odd register, the codes in
- * registers whose numbers differ modulo 4. */
+#ifdef GPU_GFX11
+/* v_dual_dot2acc_f32_f16, which gfx12 does not have: the sums in an even and an
+ * odd register, the codes in registers whose numbers differ modulo 4. */
 #define GPU_DOTS_PAIR 1
 
 GPU_INLINE void

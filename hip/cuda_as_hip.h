@@ -207,6 +207,14 @@ hipStreamCreate(hipStream_t *stream)
     return cuStreamCreate(stream, CU_STREAM_NON_BLOCKING);
 }
 
+#define hipStreamNonBlocking CU_STREAM_NON_BLOCKING
+
+static inline hipError_t
+hipStreamCreateWithFlags(hipStream_t *stream, unsigned flags)
+{
+    return cuStreamCreate(stream, flags);
+}
+
 static inline hipError_t
 hipStreamDestroy(hipStream_t stream)
 {

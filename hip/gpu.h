@@ -10,12 +10,7 @@
 #ifndef W4_HIP_GPU_H
 #define W4_HIP_GPU_H
 
-#ifdef W4_HIP_PLATFORM_NVIDIA
-#include "cuda_as_hip.h"
-#else
-#include <hip/hip_runtime_api.h>
-#endif
-
+#include "hip_api.h"
 #include "kernels/params.h"
 #include "runtime/backend.h"
 

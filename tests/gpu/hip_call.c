@@ -57,8 +57,7 @@ hip_forward_open(struct hip_forward *call, const w4moe_layer *layer,
 void
 hip_forward_again(const struct hip_forward *call)
 {
-    HIP_OK(hipMemcpy(call->guarded, call->host.guarded, call->guarded_size,
-            hipMemcpyHostToDevice));
+    hip_store(call->guarded, call->host.guarded, call->guarded_size);
 }
 
 void *

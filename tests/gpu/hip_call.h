@@ -6,9 +6,9 @@
 #ifndef HIP_CALL_H
 #define HIP_CALL_H
 
+#include "../../hip/hip_api.h"
 #include "../kernel/forward_case.h"
 #include "../kernel/gemm_case.h"
-#include "fake_hip.h"
 
 enum { HIP_CALL_ARRAYS = 16 };
 

@@ -2,22 +2,12 @@
  * Copyright (C) 2026 The w4moe authors */
 #include "hip_context.h"
 
-#include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
+
+#include "hip_device.h"
 
 const char *const hip_archs[N_HIP_ARCHS] = {"gfx1100", "gfx1200", "sm_90"};
-
-/* The backend, which is a part of the program; the door calls the second. */
-extern const struct w4_backend_module *w4moe_backend_module(void);
-extern W4MOE_API const struct w4_backend_module *hip_test_module(void);
-
-const struct w4_backend_module *
-hip_test_module(void)
-{
-    return w4moe_backend_module();
-}
 
 static char failure[2000];
 
@@ -28,17 +18,6 @@ keep_error(void *user, w4moe_log_level level, const char *text)
     if (level == W4MOE_LOG_ERROR) {
         snprintf(failure, sizeof(failure), "%s", text);
     }
-}
-
-/* Tests run in the top of the build folder. */
-static void
-use_door(void)
-{
-    char here[3000];
-    char folder[4000];
-    ck_assert_ptr_nonnull(getcwd(here, sizeof(here)));
-    snprintf(folder, sizeof(folder), "%s/tests/gpu/door", here);
-    setenv("W4MOE_BACKEND_DIR", folder, 1);
 }
 
 w4moe_status
@@ -53,7 +32,7 @@ hip_context_try(w4moe_ctx **ctx_p, const char *backend, unsigned device,
             .memory_limit = memory_limit,
             .log = keep_error,
     };
-    use_door();
+    hip_device_modules();
     failure[0] = '\0';
     return w4moe_ctx_create(ctx_p, &options);
 }
@@ -68,10 +47,10 @@ w4moe_ctx *
 hip_context(const char *arch, uint64_t memory_limit)
 {
     w4moe_ctx *ctx = NULL;
-    fake_hip_devices(1, arch);
+    hip_device_use(arch);
     w4moe_status status = hip_context_try(&ctx, "hip", 0, memory_limit);
     ck_assert_msg(status == W4MOE_OK, "%s: %s (%s)", arch, failure,
-            fake_hip_message());
+            hip_device_message());
     return ctx;
 }
 
@@ -79,15 +58,22 @@ void
 hip_context_end(w4moe_ctx *ctx)
 {
     w4moe_ctx_destroy(ctx);
-    ck_assert_uint_eq(fake_hip_live(), 0);
-    ck_assert_str_eq(fake_hip_message(), "");
+    hip_device_end();
 }
 
 void
 hip_expect_ok(hipError_t error, const char *call)
 {
     ck_assert_msg(error == hipSuccess, "%s: %s (%s)", call,
-            hipGetErrorName(error), fake_hip_message());
+            hipGetErrorName(error), hip_device_message());
+}
+
+void
+hip_store(void *device, const void *host, size_t n_bytes)
+{
+    HIP_OK(hipMemcpy(device, host, n_bytes, hipMemcpyHostToDevice));
+    /* From pageable memory the last part may still be on its way. */
+    HIP_OK(hipDeviceSynchronize());
 }
 
 void *
@@ -96,7 +82,30 @@ hip_copy_of(const void *host, size_t n_bytes)
     void *p = NULL;
     if (host != NULL) {
         HIP_OK(hipMalloc(&p, n_bytes != 0 ? n_bytes : 1));
-        HIP_OK(hipMemcpy(p, host, n_bytes, hipMemcpyHostToDevice));
+        hip_store(p, host, n_bytes);
     }
     return p;
+}
+
+int
+hip_run_tests(const char *name, const TTest *const *tests, size_t n_tests,
+        SFun setup, SFun teardown)
+{
+    enum { SKIPPED = 77 };
+    if (!hip_device_begin()) {
+        return SKIPPED;
+    }
+    TCase *tc = tcase_create(name);
+    tcase_set_timeout(tc, 0);
+    tcase_add_checked_fixture(tc, setup, teardown);
+    for (size_t i = 0; i < n_tests; i++) {
+        tcase_add_loop_test(tc, tests[i], 0, N_HIP_ARCHS);
+    }
+    Suite *suite = suite_create(name);
+    suite_add_tcase(suite, tc);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

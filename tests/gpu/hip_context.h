@@ -1,17 +1,20 @@
 /* SPDX-License-Identifier: MIT
  * Copyright (C) 2026 The w4moe authors */
 /**
- * Contexts of the HIP backend on the runtime of fake_hip.h, and device memory
- * for tests.
+ * Contexts of the HIP backend on a device of hip_device.h, device memory, and
+ * the programs that test with them.
  */
 #ifndef HIP_CONTEXT_H
 #define HIP_CONTEXT_H
 
+#include <check.h>
 #include <w4moe.h>
 
-#include "fake_hip.h"
+#include "../../hip/hip_api.h"
 
-/** An architecture of each layout that the kernels are compiled for. */
+/** An architecture of each layout that the kernels are compiled for. On a GPU,
+ * which has one, what tests do for each is done for it: they may share work
+ * between them. */
 enum { N_HIP_ARCHS = 3 };
 extern const char *const hip_archs[N_HIP_ARCHS];
 
@@ -32,8 +35,17 @@ extern void hip_context_end(w4moe_ctx *ctx);
 /** A copy in device memory, for hipFree(), also of no bytes; NULL of NULL. */
 extern void *hip_copy_of(const void *host, size_t n_bytes);
 
+/** Sets device memory, also for streams that wait for no other. */
+extern void hip_store(void *device, const void *host, size_t n_bytes);
+
 /** Fails the test unless a HIP function has succeeded. */
 #define HIP_OK(call) hip_expect_ok((call), #call)
 extern void hip_expect_ok(hipError_t error, const char *call);
+
+/** For main(): runs tests for each of hip_archs, with `_i` its number, between
+ * setup (may be NULL) and teardown. Returns: the exit status, 77 if there is no
+ * device. */
+extern int hip_run_tests(const char *name, const TTest *const *tests,
+        size_t n_tests, SFun setup, SFun teardown);
 
 #endif

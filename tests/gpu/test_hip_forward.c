@@ -387,17 +387,6 @@ main(void)
             every_activation, tokens_and_choices, rows_anywhere, many_experts,
             long_sums, exact_sums_have_the_right_bits, every_flag,
             maps_and_bad_ids, weights_of_dropped_slots_do_not_matter};
-    TCase *tc = tcase_create("hip forward");
-    tcase_set_timeout(tc, 0);
-    tcase_add_checked_fixture(tc, setup, teardown);
-    for (size_t i = 0; i < sizeof(tests) / sizeof(tests[0]); i++) {
-        tcase_add_loop_test(tc, tests[i], 0, N_HIP_ARCHS);
-    }
-    Suite *suite = suite_create("hip forward");
-    suite_add_tcase(suite, tc);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return hip_run_tests("hip forward", tests, sizeof(tests) / sizeof(tests[0]),
+            setup, teardown);
 }

@@ -239,17 +239,6 @@ main(void)
     const TTest *const tests[] = {every_switch,
             sums_of_slots_with_rows_of_their_own, every_form, every_group_size,
             every_width, no_blocks, exact_sums_have_the_right_bits};
-    TCase *tc = tcase_create("hip gemm");
-    tcase_set_timeout(tc, 0);
-    tcase_add_checked_fixture(tc, NULL, teardown);
-    for (size_t i = 0; i < sizeof(tests) / sizeof(tests[0]); i++) {
-        tcase_add_loop_test(tc, tests[i], 0, N_HIP_ARCHS);
-    }
-    Suite *suite = suite_create("hip gemm");
-    suite_add_tcase(suite, tc);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return hip_run_tests("hip gemm", tests, sizeof(tests) / sizeof(tests[0]),
+            NULL, teardown);
 }

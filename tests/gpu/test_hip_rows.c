@@ -2,31 +2,19 @@
  * Copyright (C) 2026 The w4moe authors */
 /* The kernels of the HIP backend that are not products: align and route, by
  * themselves and against w4moe_align() and w4moe_route(); activations. */
-#include <check.h>
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include "../../hip/kernels/params.h"
 #include "../kernel/act_kinds.h"
-#include "../kernel/oracle.h"
 #include "../tol.h"
-#include "fake_hip.h"
+#include "align_case.h"
 #include "hip_context.h"
-#include "images.h"
-#include "shim.h"
-
-static const char *const images[N_HIP_ARCHS] = {
-        gpu_image_gfx11, gpu_image_gfx12, gpu_image_nvidia};
-
-enum { MAX_SLOTS = 5000, MAX_EXPERTS = 4096, GUARD = 64 };
+#include "hip_kernels.h"
 
 /* A context of the CPU, for what to expect. */
 static w4moe_ctx *cpu;
-static hipModule_t module;
 
 static void
 setup(void)
@@ -40,186 +28,14 @@ teardown(void)
     w4moe_ctx_destroy(cpu);
 }
 
-static void
-load(int arch)
-{
-    fake_hip_devices(1, hip_archs[arch]);
-    HIP_OK(hipModuleLoadData(&module, images[arch]));
-}
-
-static void
-unload(void)
-{
-    HIP_OK(hipModuleUnload(module));
-    ck_assert_uint_eq(fake_hip_live(), 0);
-}
-
-static void
-launch(const char *name, unsigned n_blocks, unsigned n_threads, void *args)
-{
-    hipFunction_t function;
-    void *params[] = {args};
-    HIP_OK(hipModuleGetFunction(&function, module, name));
-    HIP_OK(hipModuleLaunchKernel(
-            function, n_blocks, 1, 1, n_threads, 1, 1, 0, NULL, params, NULL));
-    HIP_OK(hipDeviceSynchronize());
-}
-
-/* Device memory of n words and as many guards as are looked at. */
-static int32_t *
-device_words(size_t n)
-{
-    void *p;
-    HIP_OK(hipMalloc(&p, (n + GUARD) * 4));
-    HIP_OK(hipMemset(p, 0xA5, (n + GUARD) * 4));
-    return p;
-}
-
-/* Releases them; n of them in host memory, for free(). */
-static int32_t *
-host_words(int32_t *device, size_t n)
-{
-    int32_t *host = oracle_alloc(n + GUARD, 4);
-    HIP_OK(hipMemcpy(host, device, (n + GUARD) * 4, hipMemcpyDeviceToHost));
-    HIP_OK(hipFree(device));
-    return host;
-}
-
-/* Whether what is behind the first n_used of n words is as it was. */
-static int
-is_intact(const int32_t *words, size_t n, size_t n_used)
-{
-    for (size_t i = n_used; i < n + GUARD; i++) {
-        if ((uint32_t)words[i] != 0xA5A5A5A5) {
-            return 0;
-        }
-    }
-    return 1;
-}
-
 /* ------------------------------------------------------------------- align */
-
-struct align_case {
-    size_t n_slots;
-    size_t n_experts;
-    size_t n_global;
-    size_t block_size;
-    int32_t ids[MAX_SLOTS];
-    int32_t map[MAX_EXPERTS];
-    int with_map;
-};
-
-/* What w4moe_align() says of the slots that are here: those that are not get an
- * expert more, which comes last. */
-struct aligned {
-    size_t capacity;
-    int32_t *sorted_slots;
-    int32_t *expert_ids;
-    int32_t n_padded;
-};
-
-static int32_t
-local_of(const struct align_case *c, int32_t id)
-{
-    if (id < 0 || (size_t)id >= c->n_global) {
-        return -1;
-    }
-    int32_t local = c->with_map ? c->map[id] : id;
-    return local >= 0 && (size_t)local < c->n_experts ? local : -1;
-}
-
-static void
-expect_aligned(struct aligned *a, const struct align_case *c)
-{
-    int32_t *ids = oracle_alloc(c->n_slots, 4);
-    int32_t *first = oracle_alloc(c->n_experts + 2, 4);
-    int32_t n_padded;
-    for (size_t i = 0; i < c->n_slots; i++) {
-        int32_t local = local_of(c, c->ids[i]);
-        ids[i] = local >= 0 ? local : (int32_t)c->n_experts;
-    }
-    ck_assert_int_eq(w4moe_align_capacity(cpu, &a->capacity, c->n_slots,
-                             c->n_experts + 1, c->block_size),
-            W4MOE_OK);
-    a->sorted_slots = oracle_alloc(a->capacity, 4);
-    a->expert_ids = oracle_alloc(a->capacity / c->block_size, 4);
-    ck_assert_int_eq(
-            w4moe_align(cpu, a->sorted_slots, a->expert_ids, &n_padded, first,
-                    ids, c->n_slots, NULL, c->n_experts + 1, c->block_size),
-            W4MOE_OK);
-    a->n_padded = first[c->n_experts];
-    free(ids);
-    free(first);
-}
-
-/* Whether a kernel writes what is expected, and nothing else. */
-static int
-is_aligned(const char *kernel, const struct align_case *c)
-{
-    struct aligned a;
-    expect_aligned(&a, c);
-    size_t n_blocks = a.capacity / c->block_size;
-    size_t n_used = (size_t)a.n_padded;
-    struct w4_gpu_align p = {
-            .sorted_slots = device_words(a.capacity),
-            .expert_ids = device_words(n_blocks),
-            .n_padded = device_words(1),
-            .ids = hip_copy_of(c->ids, c->n_slots * 4),
-            .expert_map =
-                    c->with_map ? hip_copy_of(c->map, c->n_global * 4) : NULL,
-            .n_slots = (uint32_t)c->n_slots,
-            .n_experts = (uint32_t)c->n_experts,
-            .n_experts_global = (uint32_t)c->n_global,
-            .block_size = (uint32_t)c->block_size,
-    };
-    launch(kernel, p.n_experts, W4_GPU_ALIGN_THREADS, &p);
-    int32_t *slots = host_words(p.sorted_slots, a.capacity);
-    int32_t *experts = host_words(p.expert_ids, n_blocks);
-    int32_t *n_padded = host_words(p.n_padded, 1);
-    size_t blocks_used = n_used / c->block_size;
-    int same = *n_padded == a.n_padded && is_intact(n_padded, 1, 1) &&
-               memcmp(slots, a.sorted_slots, n_used * 4) == 0 &&
-               is_intact(slots, a.capacity, n_used) &&
-               memcmp(experts, a.expert_ids, blocks_used * 4) == 0 &&
-               is_intact(experts, n_blocks, blocks_used);
-    HIP_OK(hipFree((void *)(uintptr_t)p.ids));
-    HIP_OK(hipFree((void *)(uintptr_t)p.expert_map));
-    free(slots);
-    free(experts);
-    free(n_padded);
-    free(a.sorted_slots);
-    free(a.expert_ids);
-    return same;
-}
 
 static void
 check_align(const struct align_case *c)
 {
-    ck_assert_msg(is_aligned("w4_align", c),
+    ck_assert_msg(align_is_good(cpu, "w4_align", c),
             "%zu slots, %zu experts of %zu, blocks of %zu, map %d", c->n_slots,
             c->n_experts, c->n_global, c->block_size, c->with_map);
-}
-
-/* Ids of all kinds, some of them none; a map in which some experts, or all, are
- * elsewhere. */
-static void
-draw_align(struct align_case *c, struct oracle_rng *rng)
-{
-    static const int32_t none[] = {-1, INT32_MIN, INT32_MAX, MAX_EXPERTS};
-    size_t kind = oracle_below(rng, 4);
-    size_t one = oracle_below(rng, c->n_global);
-    for (size_t i = 0; i < c->n_slots; i++) {
-        size_t id = kind == 0 ? one : oracle_below(rng, c->n_global);
-        id = kind == 1 ? id * oracle_below(rng, c->n_global) / c->n_global : id;
-        c->ids[i] = kind == 2 && oracle_below(rng, 8) == 0
-                            ? none[oracle_below(rng, 4)]
-                            : (int32_t)id;
-    }
-    for (size_t e = 0; e < c->n_global; e++) {
-        c->map[e] = oracle_below(rng, 3) == 0
-                            ? -1
-                            : (int32_t)oracle_below(rng, c->n_experts);
-    }
 }
 
 START_TEST(align)
@@ -228,55 +44,17 @@ START_TEST(align)
     static const size_t experts[] = {1, 2, 3, 8, 60, 128};
     static struct align_case c;
     struct oracle_rng rng = {0x8000};
-    load(_i);
+    hip_kernels_load(hip_archs[_i]);
     for (size_t i = 0; i < 60; i++) {
         c.n_experts = experts[oracle_below(&rng, 6)];
         c.with_map = (int)oracle_below(&rng, 2);
         c.n_global = c.n_experts * (c.with_map ? 1 + oracle_below(&rng, 3) : 1);
         c.block_size = blocks[oracle_below(&rng, 8)];
         c.n_slots = oracle_below(&rng, i % 8 == 0 ? 3000 : 300);
-        draw_align(&c, &rng);
+        align_draw(&c, &rng);
         check_align(&c);
     }
-    unload();
-}
-END_TEST
-
-/* The same in a process of its own, which a wild kernel may end. */
-static int
-is_aligned_apart(const char *kernel, const struct align_case *c)
-{
-    int status;
-    fflush(NULL);
-    pid_t child = fork();
-    ck_assert_int_ge(child, 0);
-    if (child == 0) {
-        int good = freopen("/dev/null", "w", stderr) != NULL &&
-                   is_aligned(kernel, c);
-        _exit(good ? 0 : 3);
-    }
-    ck_assert_int_eq(waitpid(child, &status, 0), child);
-    return WIFEXITED(status) && WEXITSTATUS(status) == 0;
-}
-
-/* The test itself: without its barriers the kernel is wrong in most orders of
- * threads, and with them right in all. */
-START_TEST(align_without_barriers)
-{
-    static struct align_case c = {
-            .n_slots = 300, .n_experts = 8, .n_global = 8, .block_size = 4};
-    struct oracle_rng rng = {0x8080};
-    int n_wrong = 0;
-    load(0);
-    draw_align(&c, &rng);
-    for (uint64_t seed = 0; seed < 8; seed++) {
-        gpu_shim_seed(seed);
-        ck_assert(is_aligned_apart("w4_align", &c));
-        n_wrong += !is_aligned_apart("w4_align_no_barrier", &c);
-    }
-    gpu_shim_seed(0);
-    ck_assert_int_ge(n_wrong, 4);
-    unload();
+    hip_kernels_unload();
 }
 END_TEST
 
@@ -287,13 +65,13 @@ START_TEST(align_of_the_most)
             {1025, 65}, {513, 70}, {256, 5000}};
     static struct align_case c;
     struct oracle_rng rng = {0x8100};
-    load(_i);
+    hip_kernels_load(hip_archs[_i]);
     c.n_experts = c.n_global = sizes[_i][0];
     c.n_slots = sizes[_i][1];
     c.block_size = _i == 2 ? 64 : 1;
-    draw_align(&c, &rng);
+    align_draw(&c, &rng);
     check_align(&c);
-    unload();
+    hip_kernels_unload();
 }
 END_TEST
 
@@ -315,9 +93,9 @@ run_route(const struct route_case *c, int32_t **ids, float **weights)
     size_t n_slots = c->n_tokens * c->top_k;
     size_t n_bytes = c->n_tokens * c->n_experts * w4moe_dtype_size(c->dtype);
     void *logits = hip_copy_of(c->logits, n_bytes);
-    int32_t *words = device_words(n_slots);
+    int32_t *words = hip_words(n_slots);
     struct w4_gpu_route p = {
-            .ids = device_words(n_slots),
+            .ids = hip_words(n_slots),
             .weights = (float *)(void *)words,
             .logits = logits,
             .logits_type = c->dtype,
@@ -328,12 +106,12 @@ run_route(const struct route_case *c, int32_t **ids, float **weights)
             .scale = c->router.scale,
     };
     unsigned per_block = W4_GPU_THREADS / 32;
-    launch("w4_route", (p.n_tokens + per_block - 1) / per_block, W4_GPU_THREADS,
-            &p);
-    *ids = host_words(p.ids, n_slots);
-    *weights = (float *)(void *)host_words(words, n_slots);
-    ck_assert(is_intact(*ids, n_slots, n_slots));
-    ck_assert(is_intact((int32_t *)(void *)*weights, n_slots, n_slots));
+    hip_kernel_run("w4_route", (p.n_tokens + per_block - 1) / per_block,
+            W4_GPU_THREADS, &p);
+    *ids = hip_words_back(p.ids, n_slots);
+    *weights = (float *)(void *)hip_words_back(words, n_slots);
+    ck_assert(hip_words_intact(*ids, n_slots, n_slots));
+    ck_assert(hip_words_intact((int32_t *)(void *)*weights, n_slots, n_slots));
     HIP_OK(hipFree(logits));
 }
 
@@ -405,7 +183,7 @@ START_TEST(route)
     static const size_t choices[] = {1, 2, 3, 8, 10, 32, 33, 64};
     struct oracle_rng rng = {0x8200};
     unsigned n = 0;
-    load(_i);
+    hip_kernels_load(hip_archs[_i]);
     for (size_t e = 0; e < 10; e++) {
         for (size_t k = 0; k < 8 && choices[k] <= experts[e]; k++) {
             for (int again = 0; again < 2; again++, n++) {
@@ -417,7 +195,7 @@ START_TEST(route)
             }
         }
     }
-    unload();
+    hip_kernels_unload();
 }
 END_TEST
 
@@ -426,7 +204,7 @@ END_TEST
 START_TEST(route_of_nan)
 {
     struct oracle_rng rng = {0x8300};
-    load(_i);
+    hip_kernels_load(hip_archs[_i]);
     for (unsigned n = 0; n < 12; n++) {
         struct route_case c = route_case_of(3, 40, 8, n);
         int32_t *ids[2];
@@ -452,7 +230,7 @@ START_TEST(route_of_nan)
         }
         free(c.logits);
     }
-    unload();
+    hip_kernels_unload();
 }
 END_TEST
 
@@ -580,18 +358,6 @@ main(void)
 {
     const TTest *const tests[] = {
             align, align_of_the_most, route, route_of_nan, activate};
-    TCase *tc = tcase_create("hip rows");
-    tcase_set_timeout(tc, 0);
-    tcase_add_checked_fixture(tc, setup, teardown);
-    for (size_t i = 0; i < sizeof(tests) / sizeof(tests[0]); i++) {
-        tcase_add_loop_test(tc, tests[i], 0, N_HIP_ARCHS);
-    }
-    tcase_add_test(tc, align_without_barriers);
-    Suite *suite = suite_create("hip rows");
-    suite_add_tcase(suite, tc);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return hip_run_tests("hip rows", tests, sizeof(tests) / sizeof(tests[0]),
+            setup, teardown);
 }

@@ -1,0 +1,81 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# Copyright (C) 2026 The w4moe authors
+#
+# usage: on-device.sh [--sanitizer TOOL] BUILD [PROGRAM...]
+#
+# Runs the tests of `make check-gpu-programs` on the GPU of this machine, from a
+# build folder that may have come from another one: all of BUILD's tests, or
+# those named (bytes, forward, gemm, rows). With --sanitizer under NVIDIA's
+# compute-sanitizer: memcheck, racecheck, initcheck or synccheck;
+# COMPUTE_SANITIZER says where it is. Shared libraries that this machine lacks
+# may be in BUILD/libraries.
+#
+# Prints a line for each program, the output of those that fail, and the sum;
+# outputs stay in BUILD/tests/gpu/device_PROGRAM.log. A program without a device
+# is skipped; the exit status is then 77, if nothing else was tested.
+set -eu
+
+usage() {
+    echo "usage: on-device.sh [--sanitizer TOOL] BUILD [PROGRAM...]" >&2
+    exit 2
+}
+
+tool=
+if [ "${1:-}" = --sanitizer ]; then
+    [ $# -ge 2 ] || usage
+    tool=$2
+    shift 2
+fi
+[ $# -ge 1 ] || usage
+build=$(cd "$1" && pwd)
+shift
+[ $# -gt 0 ] || set -- bytes forward gemm rows
+
+# Contexts of a GPU do not survive fork().
+export CK_FORK=no
+export W4MOE_BACKEND_DIR="$build/hip/.libs"
+ours=$build/.libs:$build/libraries
+export LD_LIBRARY_PATH="$ours${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"
+
+# Kernels that an architecture lacks are asked for, and not found: that is no
+# error.
+run() {
+    if [ -n "$tool" ]; then
+        "${COMPUTE_SANITIZER:-compute-sanitizer}" --tool "$tool" \
+            --error-exitcode 99 --report-api-errors no "$@"
+    else
+        "$@"
+    fi
+}
+
+# Without a driver its library is missing, which the loader says.
+has_no_driver() {
+    grep -qE 'error while loading shared libraries: lib(cuda|amdhip64)\.' "$1"
+}
+
+passed=0
+failed=0
+skipped=0
+for name; do
+    program=$build/tests/gpu/.libs/device_$name
+    log=$build/tests/gpu/device_$name.log
+    start=$(date +%s)
+    status=0
+    run "$program" > "$log" 2>&1 || status=$?
+    took=$(($(date +%s) - start)) result=FAIL
+    if [ $status = 0 ]; then
+        result=PASS
+        passed=$((passed + 1))
+    elif [ $status = 77 ] || has_no_driver "$log"; then
+        result=SKIP
+        skipped=$((skipped + 1))
+    else
+        failed=$((failed + 1))
+    fi
+    echo "$result: $name${tool:+ ($tool)}, $took s: $(tail -n 1 "$log")"
+    [ $result != FAIL ] || cat "$log"
+done
+echo "$passed passed, $failed failed, $skipped skipped"
+[ $failed = 0 ] || exit 1
+[ $passed != 0 ] || exit 77

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: MIT
+ * Copyright (C) 2026 The w4moe authors */
+/* What a call of w4moe_forward() of the HIP backend does: it launches kernels,
+ * and nothing else. Only the runtime of fake_hip.h counts that. */
+#include <stdlib.h>
+
+#include "../kernel/alloc_count.h"
+#include "fake_hip.h"
+#include "hip_call.h"
+#include "hip_context.h"
+#include "hip_ways.h"
+
+static w4moe_ctx *ctx;
+static struct hip_open_way way;
+
+static void
+teardown(void)
+{
+    hip_context_end(ctx);
+}
+
+/* All functions of the runtime that do something but start kernels. */
+static const char *const others[] = {"hipMalloc", "hipFree", "hipHostMalloc",
+        "hipHostFree", "hipMemcpy", "hipMemcpyAsync", "hipMemset",
+        "hipMemsetAsync", "hipDeviceSynchronize", "hipStreamSynchronize",
+        "hipStreamCreate", "hipStreamCreateWithFlags", "hipStreamDestroy",
+        "hipMemGetInfo", "hipGetDeviceProperties", "hipModuleLoadData",
+        "hipModuleGetFunction", "hipSetDevice"};
+
+/* Makes the call, and counts what it does. */
+static void
+count_call(unsigned most)
+{
+    hipStream_t stream;
+    struct hip_forward call;
+    HIP_OK(hipStreamCreateWithFlags(&stream, hipStreamNonBlocking));
+    hip_forward_open(&call, way.layer, way.ws, &way.p);
+    call.args.stream = stream;
+    fake_hip_reset();
+    alloc_count_begin(fake_hip_inside);
+    w4moe_status status = w4moe_forward(way.layer, way.ws, &call.args);
+    unsigned n_allocations = alloc_count_end();
+    ck_assert_int_eq(status, W4MOE_OK);
+    ck_assert_uint_eq(n_allocations, 0);
+    unsigned n = fake_hip_count("hipModuleLaunchKernel");
+    ck_assert_msg(n >= 2 && n <= most, "%u launches for %zu tokens of %zu%s", n,
+            way.p.what.n_tokens, way.p.what.top_k,
+            way.logits != NULL ? ", with logits" : "");
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+        ck_assert_msg(
+                fake_hip_count(others[i]) == 0, "%s is called", others[i]);
+    }
+    free(hip_forward_close(&call));
+    HIP_OK(hipStreamDestroy(stream));
+}
+
+START_TEST(a_call_is_launches_alone)
+{
+    ctx = hip_context(hip_archs[_i], 0);
+    for (int i = 0; i < N_HIP_WAYS; i++) {
+        for (int flags = 0; flags < 2; flags++) {
+            hip_way_open(&way, ctx, &hip_ways[i],
+                    flags != 0 ? W4MOE_BATCH_INVARIANT : 0);
+            size_t n_slots = way.p.what.n_tokens * way.p.what.top_k;
+            int few = n_slots <= 64 && flags == 0;
+            count_call(few ? 2 : 4);
+            hip_way_use_logits(&way);
+            count_call(few ? 3 : 5);
+            hip_way_close(&way);
+        }
+    }
+}
+END_TEST
+
+int
+main(void)
+{
+    const TTest *const tests[] = {a_call_is_launches_alone};
+    return hip_run_tests("hip calls", tests, 1, NULL, teardown);
+}

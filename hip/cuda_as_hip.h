@@ -143,6 +143,20 @@ hipFree(void *p)
     return cuMemFree((CUdeviceptr)p);
 }
 
+#define hipHostMallocDefault 0
+
+static inline hipError_t
+hipHostMalloc(void **p, size_t size, unsigned flags)
+{
+    return cuMemHostAlloc(p, size, flags);
+}
+
+static inline hipError_t
+hipHostFree(void *p)
+{
+    return cuMemFreeHost(p);
+}
+
 static inline hipError_t
 hipMemcpy(void *to, const void *from, size_t size, hipMemcpyKind kind)
 {

@@ -36,19 +36,39 @@ w4_gpu_leave(const struct w4_gpu *gpu, int before)
     }
 }
 
-w4moe_status
-w4_gpu_alloc(const w4moe_ctx *ctx, void **p, uint64_t size, const char *what)
+/* An allocation of booked memory has succeeded, or is booked no longer. */
+static w4moe_status
+allocated(
+        const w4moe_ctx *ctx, uint64_t size, hipError_t error, const char *call)
 {
-    struct w4_err *err = w4_ctx_err(ctx);
-    w4moe_status status = w4_mem_book(w4_ctx_mem(ctx), err, size, what);
-    if (status != W4MOE_OK) {
-        return status;
-    }
-    status = w4_gpu_check(err, hipMalloc(p, (size_t)size), "hipMalloc");
+    w4moe_status status = w4_gpu_check(w4_ctx_err(ctx), error, call);
     if (status != W4MOE_OK) {
         w4_mem_unbook(w4_ctx_mem(ctx), size);
     }
     return status;
+}
+
+w4moe_status
+w4_gpu_alloc(const w4moe_ctx *ctx, void **p, uint64_t size, const char *what)
+{
+    w4moe_status status =
+            w4_mem_book(w4_ctx_mem(ctx), w4_ctx_err(ctx), size, what);
+    return status == W4MOE_OK ? allocated(ctx, size, hipMalloc(p, (size_t)size),
+                                        "hipMalloc")
+                              : status;
+}
+
+w4moe_status
+w4_gpu_alloc_pinned(
+        const w4moe_ctx *ctx, void **p, uint64_t size, const char *what)
+{
+    w4moe_status status =
+            w4_mem_book(w4_ctx_mem(ctx), w4_ctx_err(ctx), size, what);
+    return status == W4MOE_OK ? allocated(ctx, size,
+                                        hipHostMalloc(p, (size_t)size,
+                                                hipHostMallocDefault),
+                                        "hipHostMalloc")
+                              : status;
 }
 
 void
@@ -56,6 +76,15 @@ w4_gpu_free(const w4moe_ctx *ctx, void *p, uint64_t size)
 {
     if (p != NULL) {
         (void)hipFree(p);
+        w4_mem_unbook(w4_ctx_mem(ctx), size);
+    }
+}
+
+void
+w4_gpu_free_pinned(const w4moe_ctx *ctx, void *p, uint64_t size)
+{
+    if (p != NULL) {
+        (void)hipHostFree(p);
         w4_mem_unbook(w4_ctx_mem(ctx), size);
     }
 }

@@ -16,25 +16,36 @@ enum { SLOTS_INLINE = 64 };
 
 /* ------------------------------------------------------------- workspaces */
 
-/* What is staged of host memory, beyond x and out: logits for so many experts
- * at least. */
-enum { STAGED_EXPERTS = W4_GPU_EXPERTS_MAX };
+/* Experts whose logits are staged, at least: as many as models have whose
+ * layers are spread over several devices. */
+enum { STAGED_EXPERTS = 512 };
 
 /* Where the arrays of a workspace stand, in bytes from its start. */
 struct plan {
+    /* Copies of host memory, as far as it is that. */
     uint64_t ids;
     uint64_t weights;
+    uint64_t x;
+    uint64_t out;
+    uint64_t logits;
+    uint64_t expert_map;
+    /* Others. */
     uint64_t sorted_slots;
     uint64_t expert_ids;
     uint64_t n_padded;
     uint64_t activated;
     uint64_t sums;
-    /* Copies of host memory. */
-    uint64_t x;
-    uint64_t out;
-    uint64_t logits;
-    uint64_t expert_map;
     uint64_t n_bytes;
+    /* Pinned host memory that the copies go through. */
+    uint64_t n_pinned;
+    uint64_t staged_experts;
+};
+
+/* A workspace's memory. */
+struct memory {
+    struct plan plan;
+    void *device;
+    void *pinned;
 };
 
 /* Gives n elements of size bytes the next place. */
@@ -44,6 +55,29 @@ take(struct plan *plan, uint64_t *place, uint64_t n, uint64_t size)
     return w4_lay_out(place, &plan->n_bytes, n, size, W4_GPU_ALIGN);
 }
 
+/* What a call from host memory copies; expert maps may be of any length. */
+static int
+plan_staged(struct plan *plan, const w4moe_workspace *ws)
+{
+    uint64_t n_slots = (uint64_t)ws->max_tokens * ws->top_k;
+    uint64_t n_x = 0;
+    uint64_t n_logits = 0;
+    plan->staged_experts =
+            ws->n_experts > STAGED_EXPERTS ? ws->n_experts : STAGED_EXPERTS;
+    if (!take(plan, &plan->ids, n_slots, 4) ||
+            !take(plan, &plan->weights, n_slots, 4) ||
+            !w4_mul(&n_x, ws->max_tokens, ws->hidden_size) ||
+            !take(plan, &plan->x, n_x, 2) || !take(plan, &plan->out, n_x, 2) ||
+            !w4_mul(&n_logits, ws->max_tokens, plan->staged_experts) ||
+            !take(plan, &plan->logits, n_logits, sizeof(float)) ||
+            !take(plan, &plan->expert_map, W4_GPU_EXPERTS_MAX, 4)) {
+        return 0;
+    }
+    plan->n_pinned = plan->n_bytes < W4_GPU_PINNED_MAX ? plan->n_bytes
+                                                       : W4_GPU_PINNED_MAX;
+    return 1;
+}
+
 static w4moe_status
 plan_workspace(struct plan *plan, const w4moe_workspace *ws)
 {
@@ -51,22 +85,14 @@ plan_workspace(struct plan *plan, const w4moe_workspace *ws)
     uint64_t rows = w4_gpu_blocks_max(n_slots, ws->n_experts, 64) * 64;
     uint64_t n_activated = 0;
     uint64_t n_sums = 0;
-    uint64_t n_x = 0;
     memset(plan, 0, sizeof(*plan));
-    if (!take(plan, &plan->ids, n_slots, 4) ||
-            !take(plan, &plan->weights, n_slots, 4) ||
-            !take(plan, &plan->sorted_slots, rows, 4) ||
+    if (!plan_staged(plan, ws) || !take(plan, &plan->sorted_slots, rows, 4) ||
             !take(plan, &plan->expert_ids, n_slots, 4) ||
             !take(plan, &plan->n_padded, 1, 4) ||
             !w4_mul(&n_activated, n_slots, ws->intermediate_size) ||
             !take(plan, &plan->activated, n_activated, 2) ||
             !w4_mul(&n_sums, n_slots, ws->hidden_size) ||
-            !take(plan, &plan->sums, n_sums, 4) ||
-            !w4_mul(&n_x, ws->max_tokens, ws->hidden_size) ||
-            !take(plan, &plan->x, n_x, 2) || !take(plan, &plan->out, n_x, 2) ||
-            !take(plan, &plan->logits, (uint64_t)ws->max_tokens,
-                    STAGED_EXPERTS * sizeof(float)) ||
-            !take(plan, &plan->expert_map, STAGED_EXPERTS, 4)) {
+            !take(plan, &plan->sums, n_sums, 4)) {
         return w4_fail(w4_ctx_err(ws->ctx), W4MOE_INVALID,
                 "workspace for %" PRIu64 " slots: beyond the address space",
                 n_slots);
@@ -80,7 +106,27 @@ w4_gpu_workspace_size(const w4moe_workspace *ws, uint64_t *bytes)
     struct plan plan;
     w4moe_status status = plan_workspace(&plan, ws);
     if (status == W4MOE_OK) {
-        *bytes = plan.n_bytes;
+        *bytes = plan.n_bytes + plan.n_pinned;
+    }
+    return status;
+}
+
+static void
+free_memory(const w4moe_ctx *ctx, struct memory *memory)
+{
+    w4_gpu_free(ctx, memory->device, memory->plan.n_bytes);
+    w4_gpu_free_pinned(ctx, memory->pinned, memory->plan.n_pinned);
+    free(memory);
+}
+
+static w4moe_status
+allocate(const w4moe_ctx *ctx, struct memory *memory)
+{
+    w4moe_status status = w4_gpu_alloc(
+            ctx, &memory->device, memory->plan.n_bytes, "workspace");
+    if (status == W4MOE_OK) {
+        status = w4_gpu_alloc_pinned(
+                ctx, &memory->pinned, memory->plan.n_pinned, "workspace");
     }
     return status;
 }
@@ -90,12 +136,25 @@ w4_gpu_workspace_open(w4moe_workspace *ws, const w4moe_layer *layer)
 {
     (void)layer;
     const struct w4_gpu *gpu = w4_gpu_of(ws->ctx);
-    int before = 0;
-    w4moe_status status = w4_gpu_enter(w4_ctx_err(ws->ctx), gpu, &before);
-    if (status == W4MOE_OK) {
-        status = w4_gpu_alloc(ws->ctx, &ws->memory, ws->n_bytes, "workspace");
-        w4_gpu_leave(gpu, before);
+    struct memory *memory = calloc(1, sizeof(*memory));
+    if (memory == NULL) {
+        return w4_fail(
+                w4_ctx_err(ws->ctx), W4MOE_NOMEM, "no memory for a workspace");
     }
+    int before = gpu->device;
+    w4moe_status status = plan_workspace(&memory->plan, ws);
+    if (status == W4MOE_OK) {
+        status = w4_gpu_enter(w4_ctx_err(ws->ctx), gpu, &before);
+    }
+    if (status == W4MOE_OK) {
+        status = allocate(ws->ctx, memory);
+    }
+    if (status != W4MOE_OK) {
+        free_memory(ws->ctx, memory);
+    } else {
+        ws->memory = memory;
+    }
+    w4_gpu_leave(gpu, before);
     return status;
 }
 
@@ -106,7 +165,7 @@ w4_gpu_workspace_close(w4moe_workspace *ws)
     int before = gpu->device;
     /* Released in any case; a failure has nobody to go to. */
     (void)w4_gpu_enter(NULL, gpu, &before);
-    w4_gpu_free(ws->ctx, ws->memory, ws->n_bytes);
+    free_memory(ws->ctx, ws->memory);
     w4_gpu_leave(gpu, before);
 }
 
@@ -123,6 +182,7 @@ struct call {
     int aligned;
     struct plan plan;
     char *memory;
+    struct w4_gpu_transfer transfer;
 };
 
 static int32_t *
@@ -133,46 +193,79 @@ ints(const struct call *call, uint64_t place)
 
 /* ------------------------------------------------------------------ staging */
 
-static w4moe_status
-copy(const struct call *call, void *to, const void *from, uint64_t size,
-        hipMemcpyKind kind)
+/* Rows of H elements of 2 bytes, of the call's tokens. */
+static struct w4_gpu_rows
+token_rows(const struct call *call, const void *first, size_t stride)
 {
-    return w4_gpu_check(call->err,
-            hipMemcpyAsync(to, from, (size_t)size, kind, call->stream),
-            "hipMemcpyAsync");
+    return (struct w4_gpu_rows){
+            .first = (char *)(uintptr_t)first,
+            .n = call->args.n_tokens,
+            .n_bytes = (uint64_t)w4_layer_hidden(call->layer) * 2,
+            .stride = (uint64_t)stride * 2,
+    };
 }
 
-/* Rows of H elements of 2 bytes, with strides in elements. */
+/* Rows whose place is then that of their copy. */
 static w4moe_status
-copy_rows(const struct call *call, void *to, size_t to_stride, const void *from,
-        size_t from_stride, hipMemcpyKind kind)
+stage_rows(struct call *call, const void **from, size_t *stride, uint64_t place)
 {
-    size_t hidden = w4_layer_hidden(call->layer);
-    size_t n_rows = call->args.n_tokens;
-    size_t n = 1;
-    if (to_stride == hidden && from_stride == hidden) {
-        n = n_rows;
-        n_rows = 1;
-    }
-    w4moe_status status = W4MOE_OK;
-    for (size_t r = 0; r < n_rows && status == W4MOE_OK; r++) {
-        status = copy(call, (char *)to + r * to_stride * 2,
-                (const char *)from + r * from_stride * 2,
-                (uint64_t)n * hidden * 2, kind);
-    }
-    return status;
+    struct w4_gpu_rows rows = token_rows(call, *from, *stride);
+    *from = call->memory + place;
+    *stride = w4_layer_hidden(call->layer);
+    return w4_gpu_put(&call->transfer, call->memory + place, &rows);
 }
 
-/* What is small, and whose place is then that of the copy. */
+/* The same for an array, which may be NULL. */
 static w4moe_status
-stage(const struct call *call, const void **from, uint64_t place, uint64_t size)
+stage(struct call *call, const void **from, uint64_t place, uint64_t size)
 {
-    const void *host = *from;
-    if (host == NULL) {
+    struct w4_gpu_rows rows = {
+            .first = (char *)(uintptr_t)*from,
+            .n = 1,
+            .n_bytes = size,
+    };
+    if (*from == NULL) {
         return W4MOE_OK;
     }
     *from = call->memory + place;
-    return copy(call, call->memory + place, host, size, hipMemcpyHostToDevice);
+    return w4_gpu_put(&call->transfer, call->memory + place, &rows);
+}
+
+/* Whether there is room for what depends on the number of experts. */
+static w4moe_status
+check_staged(const struct call *call)
+{
+    const w4moe_forward_args *args = &call->args;
+    if (args->expert_map != NULL &&
+            args->n_experts_global > W4_GPU_EXPERTS_MAX) {
+        return w4_fail(call->err, W4MOE_UNSUPPORTED,
+                "forward: a map of %zu experts; from host memory at most %d",
+                args->n_experts_global, W4_GPU_EXPERTS_MAX);
+    }
+    if (args->ids == NULL &&
+            args->n_experts_global > call->plan.staged_experts) {
+        return w4_fail(call->err, W4MOE_UNSUPPORTED,
+                "forward: logits of %zu experts; from host memory this "
+                "workspace takes those of %" PRIu64,
+                args->n_experts_global, call->plan.staged_experts);
+    }
+    return W4MOE_OK;
+}
+
+/* x, and out if it is read. */
+static w4moe_status
+stage_tokens(struct call *call)
+{
+    w4moe_forward_args *args = &call->args;
+    w4moe_status status =
+            stage_rows(call, &args->x, &args->x_stride, call->plan.x);
+    if (status == W4MOE_OK && (args->flags & W4MOE_ACCUMULATE) != 0) {
+        const void *out = args->out;
+        status = stage_rows(call, &out, &args->out_stride, call->plan.out);
+    }
+    args->out = call->memory + call->plan.out;
+    args->out_stride = w4_layer_hidden(call->layer);
+    return status;
 }
 
 /* Replaces the caller's host arrays by copies in the workspace. */
@@ -180,42 +273,30 @@ static w4moe_status
 stage_arguments(struct call *call)
 {
     w4moe_forward_args *args = &call->args;
-    size_t hidden = w4_layer_hidden(call->layer);
-    if ((args->expert_map != NULL || args->ids == NULL) &&
-            args->n_experts_global > STAGED_EXPERTS) {
-        return w4_fail(call->err, W4MOE_UNSUPPORTED,
-                "forward: %zu experts; from host memory at most %d",
-                args->n_experts_global, STAGED_EXPERTS);
-    }
-    w4moe_status status = copy_rows(call, call->memory + call->plan.x, hidden,
-            args->x, args->x_stride, hipMemcpyHostToDevice);
-    args->x = call->memory + call->plan.x;
-    args->x_stride = hidden;
-    if (status == W4MOE_OK && (args->flags & W4MOE_ACCUMULATE) != 0) {
-        status = copy_rows(call, call->memory + call->plan.out, hidden,
-                args->out, args->out_stride, hipMemcpyHostToDevice);
-    }
-    args->out = call->memory + call->plan.out;
-    args->out_stride = hidden;
+    const struct plan *plan = &call->plan;
     const void *ids = args->ids;
     const void *weights = args->weights;
     const void *map = args->expert_map;
     const void *logits = ids == NULL ? args->router_logits : NULL;
+    uint64_t n_logits = (uint64_t)args->n_tokens * args->n_experts_global;
+    w4moe_status status = check_staged(call);
     if (status == W4MOE_OK) {
-        status = stage(call, &ids, call->plan.ids, call->n_slots * UINT64_C(4));
+        status = stage_tokens(call);
     }
     if (status == W4MOE_OK) {
-        status = stage(call, &weights, call->plan.weights,
-                call->n_slots * UINT64_C(4));
+        status = stage(call, &ids, plan->ids, call->n_slots * UINT64_C(4));
     }
     if (status == W4MOE_OK) {
-        status = stage(call, &map, call->plan.expert_map,
+        status = stage(
+                call, &weights, plan->weights, call->n_slots * UINT64_C(4));
+    }
+    if (status == W4MOE_OK) {
+        status = stage(call, &map, plan->expert_map,
                 args->n_experts_global * UINT64_C(4));
     }
     if (status == W4MOE_OK) {
-        status = stage(call, &logits, call->plan.logits,
-                (uint64_t)args->n_tokens * args->n_experts_global *
-                        w4moe_dtype_size(args->logits_dtype));
+        status = stage(call, &logits, plan->logits,
+                n_logits * w4moe_dtype_size(args->logits_dtype));
     }
     args->ids = ids;
     args->weights = weights;
@@ -226,14 +307,11 @@ stage_arguments(struct call *call)
 
 /* The result to where the caller wants it, who may read it after the call. */
 static w4moe_status
-return_rows(const struct call *call, const w4moe_forward_args *callers)
+return_rows(struct call *call, const w4moe_forward_args *callers)
 {
-    w4moe_status status = copy_rows(call, callers->out, callers->out_stride,
-            call->args.out, call->args.out_stride, hipMemcpyDeviceToHost);
-    hipError_t error = hipStreamSynchronize(call->stream);
-    return status == W4MOE_OK
-                   ? w4_gpu_check(call->err, error, "hipStreamSynchronize")
-                   : status;
+    struct w4_gpu_rows rows =
+            token_rows(call, callers->out, callers->out_stride);
+    return w4_gpu_get(&call->transfer, &rows, call->args.out);
 }
 
 /* -------------------------------------------------------------------- steps */
@@ -485,20 +563,23 @@ w4_gpu_forward(const w4moe_layer *layer, w4moe_workspace *ws,
         const w4moe_forward_args *args)
 {
     const struct w4_gpu *gpu = w4_gpu_of(layer->ctx);
+    const struct memory *memory = ws->memory;
     struct call call = {
             .layer = layer,
             .gpu = layer->device,
             .err = w4_ctx_err(layer->ctx),
             .args = *args,
             .stream = args->stream,
-            .memory = ws->memory,
+            .plan = memory->plan,
+            .memory = memory->device,
+            .transfer = {.err = w4_ctx_err(layer->ctx),
+                    .stream = args->stream,
+                    .pinned = memory->pinned,
+                    .size = memory->plan.n_pinned},
     };
     int host = (args->flags & W4MOE_HOST_IO) != 0;
     int before = 0;
     w4moe_status status = check_sizes(&call);
-    if (status == W4MOE_OK) {
-        status = plan_workspace(&call.plan, ws);
-    }
     if (status == W4MOE_OK) {
         status = w4_gpu_enter(call.err, gpu, &before);
     }
@@ -516,8 +597,9 @@ w4_gpu_forward(const w4moe_layer *layer, w4moe_workspace *ws,
     }
     if (status == W4MOE_OK && host) {
         status = return_rows(&call, args);
-    } else if (host) {
-        /* The caller's arrays may go after the call. */
+    }
+    if (status != W4MOE_OK && host) {
+        /* The pinned memory is the next call's. */
         (void)hipStreamSynchronize(call.stream);
     }
     w4_gpu_leave(gpu, before);

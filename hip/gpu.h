@@ -85,10 +85,47 @@ extern w4moe_status w4_gpu_alloc(
         const w4moe_ctx *ctx, void **p, uint64_t size, const char *what);
 extern void w4_gpu_free(const w4moe_ctx *ctx, void *p, uint64_t size);
 
+/** Host memory that the device copies from and to by itself; it counts, too. */
+extern w4moe_status w4_gpu_alloc_pinned(
+        const w4moe_ctx *ctx, void **p, uint64_t size, const char *what);
+extern void w4_gpu_free_pinned(const w4moe_ctx *ctx, void *p, uint64_t size);
+
 /** Starts a kernel on a grid of x * y workgroups; the argument is a struct. */
 extern w4moe_status w4_gpu_launch(struct w4_err *err, hipFunction_t function,
         uint64_t x, uint64_t y, unsigned threads, void *argument,
         hipStream_t stream);
+
+/* --------------------------------------------------------------- transfers */
+
+/** Bytes of pinned memory that are of use. */
+enum { W4_GPU_PINNED_MAX = 4 << 20 };
+
+/** Rows in host memory, in bytes. */
+struct w4_gpu_rows {
+    char *first;
+    uint64_t n;
+    uint64_t n_bytes;
+    uint64_t stride;
+};
+
+/** Copies in a stream through pinned memory, of which n_used bytes may be on
+ * their way to the device. */
+struct w4_gpu_transfer {
+    struct w4_err *err;
+    hipStream_t stream;
+    char *pinned;
+    uint64_t size;
+    uint64_t n_used;
+};
+
+/** Rows to the device, packed. They may change after the call; the pinned
+ * memory is free when the stream has done its work. */
+extern w4moe_status w4_gpu_put(struct w4_gpu_transfer *t, void *device,
+        const struct w4_gpu_rows *rows);
+
+/** Packed rows from the device, for which this waits. */
+extern w4moe_status w4_gpu_get(struct w4_gpu_transfer *t,
+        const struct w4_gpu_rows *rows, const void *device);
 
 /* ---------------------------------------------------------------- matrices */
 

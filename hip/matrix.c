@@ -169,7 +169,10 @@ upload(struct w4_err *err, char *memory, const struct w4_array *from,
         memory +=
                 (from[i].size + W4_GPU_ALIGN - 1) / W4_GPU_ALIGN * W4_GPU_ALIGN;
     }
-    return W4MOE_OK;
+    /* From pageable memory the last part may still be on its way, for which
+     * not every stream waits. */
+    return w4_gpu_check(
+            err, hipStreamSynchronize(NULL), "hipStreamSynchronize");
 }
 
 /* The layer's arrays in device memory; `copy` is it with pointers there. */

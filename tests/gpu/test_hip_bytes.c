@@ -93,6 +93,28 @@ START_TEST(device_memory_and_streams)
 }
 END_TEST
 
+/* More of one array than goes through the workspace's pinned memory at once,
+ * and pieces that end within rows. */
+START_TEST(much_from_host_memory)
+{
+    static const struct hip_way much[N_HIP_ARCHS] = {
+            {8, 8, 8, 600, 2000, 1, FORM_BF16},
+            {200, 8, 8, 2, 3000, 1, FORM_BF16},
+            {904, 8, 8, 2, 2400, 1, FORM_BF16},
+    };
+    ctx = hip_context(hip_archs[_i], 0);
+    hip_way_open(&way, ctx, &much[_i], W4MOE_ACCUMULATE | W4MOE_HOST_IO);
+    hip_way_use_logits(&way);
+    void *host = forward_run(ctx, way.layer, way.ws, p);
+    p->args.flags = W4MOE_ACCUMULATE;
+    void *device = hip_forward_run(ctx, way.layer, way.ws, p, NULL);
+    forward_same(p, host, device, "from device memory");
+    free(host);
+    free(device);
+    hip_way_close(&way);
+}
+END_TEST
+
 /* The call, captured in a stream. */
 static hipGraphExec_t
 capture(hipStream_t stream, struct hip_forward *call)
@@ -143,7 +165,8 @@ int
 main(void)
 {
     const TTest *const tests[] = {again_and_in_any_order_of_threads,
-            a_token_does_not_see_the_others, device_memory_and_streams, graphs};
+            a_token_does_not_see_the_others, device_memory_and_streams,
+            much_from_host_memory, graphs};
     return hip_run_tests("hip bytes", tests, sizeof(tests) / sizeof(tests[0]),
             NULL, teardown);
 }

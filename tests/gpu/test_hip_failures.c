@@ -133,6 +133,7 @@ static const struct {
         {"hipModuleLoadData", "hipModuleLoadData", 1},
         {"hipModuleGetFunction", "hipModuleGetFunction", 57},
         {"hipMalloc", "hipMalloc", 4},
+        {"hipHostMalloc", "hipHostMalloc", 2},
         {"hipMemcpy", "hipMemcpy", 8},
         {"hipMemcpyAsync", "hipMemcpyAsync", 8},
         {"hipModuleLaunchKernel", "hipModuleLaunchKernel", 6},
@@ -415,7 +416,15 @@ START_TEST(calls_that_are_too_large)
     args.expert_map = map;
     args.n_experts_global = 4097;
     ck_assert_int_eq(w4moe_forward(layer, ws, &args), W4MOE_UNSUPPORTED);
-    expect_in(w4moe_ctx_error(ctx), "4097 experts; from host memory at most");
+    expect_in(w4moe_ctx_error(ctx),
+            "a map of 4097 experts; from host memory at most 4096");
+    args.n_experts_global = 513;
+    ck_assert_int_eq(w4moe_forward(layer, ws, &args), W4MOE_UNSUPPORTED);
+    expect_in(w4moe_ctx_error(ctx),
+            "logits of 513 experts; from host memory this workspace takes "
+            "those of 512");
+    args.n_experts_global = 512;
+    ck_assert_int_eq(w4moe_forward(layer, ws, &args), W4MOE_OK);
     w4moe_workspace_destroy(ws);
     w4moe_layer_destroy(layer);
     hip_context_end(ctx);

@@ -2,6 +2,7 @@
  * Copyright (C) 2026 The w4moe authors */
 /* The bytes that w4moe_forward() of the HIP backend writes: the same again, for
  * any order of threads, from host and device memory, in a graph. */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -66,6 +67,41 @@ START_TEST(a_token_does_not_see_the_others)
                     0);
         }
         free(all);
+        hip_way_close(&way);
+    }
+}
+END_TEST
+
+static int
+is_nan_row(const void *out, size_t row)
+{
+    size_t n_nan = 0;
+    for (size_t c = 0; c < p->what.hidden; c++) {
+        n_nan += isnan(oracle_load(
+                         out, p->what.dtype, row * p->what.hidden + c)) != 0;
+    }
+    return n_nan == p->what.hidden;
+}
+
+/* A token with NaN or infinity among its numbers does not change the others;
+ * with NaN all of its results are. */
+START_TEST(a_token_of_nan_spoils_no_other)
+{
+    enum { SPOILT = 1 };
+    ctx = hip_context(hip_archs[_i], 0);
+    for (int i = 0; i < 2 * N_HIP_WAYS; i++) {
+        double bad = i % 2 != 0 ? (double)INFINITY : (double)NAN;
+        hip_way_open(&way, ctx, &hip_ways[i / 2], W4MOE_HOST_IO);
+        size_t n = 2 * p->what.hidden;
+        char *good = forward_run(ctx, way.layer, way.ws, p);
+        p->x[SPOILT * p->what.hidden + 7] = bad;
+        forward_store_rows(p);
+        char *out = forward_run(ctx, way.layer, way.ws, p);
+        ck_assert(isinf(bad) || is_nan_row(out, SPOILT));
+        memcpy(out + SPOILT * n, good + SPOILT * n, n);
+        forward_same(p, good, out, "beside a token of NaN");
+        free(good);
+        free(out);
         hip_way_close(&way);
     }
 }
@@ -165,8 +201,8 @@ int
 main(void)
 {
     const TTest *const tests[] = {again_and_in_any_order_of_threads,
-            a_token_does_not_see_the_others, device_memory_and_streams,
-            much_from_host_memory, graphs};
+            a_token_does_not_see_the_others, a_token_of_nan_spoils_no_other,
+            device_memory_and_streams, much_from_host_memory, graphs};
     return hip_run_tests("hip bytes", tests, sizeof(tests) / sizeof(tests[0]),
             NULL, teardown);
 }

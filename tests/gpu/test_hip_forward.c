@@ -247,6 +247,20 @@ START_TEST(many_experts)
 }
 END_TEST
 
+/* The most choices among more experts than any model has. */
+START_TEST(many_experts_and_choices)
+{
+    static const size_t n_experts[N_HIP_ARCHS] = {2049, 3000, 4096};
+    static const struct shape shape = {16, 8, 16, 8};
+    ctx = hip_context(hip_archs[_i], 0);
+    struct forward_case what = usual(0x5680 + (uint64_t)_i, &shape);
+    what.n_experts = n_experts[_i];
+    what.n_tokens = 2;
+    what.top_k = 64;
+    check_case(&what);
+}
+END_TEST
+
 START_TEST(long_sums)
 {
     static const struct shape long_shapes[] = {{4096, 32, 128, 32},
@@ -385,8 +399,9 @@ main(void)
 {
     const TTest *const tests[] = {few_slots, many_slots, forms_of_blocks,
             every_activation, tokens_and_choices, rows_anywhere, many_experts,
-            long_sums, exact_sums_have_the_right_bits, every_flag,
-            maps_and_bad_ids, weights_of_dropped_slots_do_not_matter};
+            many_experts_and_choices, long_sums, exact_sums_have_the_right_bits,
+            every_flag, maps_and_bad_ids,
+            weights_of_dropped_slots_do_not_matter};
     return hip_run_tests("hip forward", tests, sizeof(tests) / sizeof(tests[0]),
             setup, teardown);
 }

@@ -75,6 +75,25 @@ START_TEST(align_of_the_most)
 }
 END_TEST
 
+/* More experts than any model has; a few tokens, each with the most choices. */
+START_TEST(align_of_many_experts)
+{
+    static const size_t experts[N_HIP_ARCHS] = {2049, 3000, ALIGN_MAX_EXPERTS};
+    static struct align_case c;
+    struct oracle_rng rng = {0x8180};
+    hip_kernels_load(hip_archs[_i]);
+    for (int with_map = 0; with_map < 2; with_map++) {
+        c.n_experts = c.n_global = experts[_i];
+        c.n_slots = (size_t)(2 + with_map) * W4_GPU_TOP_K_MAX;
+        c.block_size = with_map ? 16 : 1;
+        c.with_map = with_map;
+        align_draw(&c, &rng);
+        check_align(&c);
+    }
+    hip_kernels_unload();
+}
+END_TEST
+
 /* ------------------------------------------------------------------- route */
 
 struct route_case {
@@ -194,6 +213,22 @@ START_TEST(route)
                 free(c.logits);
             }
         }
+    }
+    hip_kernels_unload();
+}
+END_TEST
+
+START_TEST(route_of_many_experts)
+{
+    static const size_t experts[N_HIP_ARCHS] = {2049, 3000, ALIGN_MAX_EXPERTS};
+    struct oracle_rng rng = {0x8280};
+    hip_kernels_load(hip_archs[_i]);
+    for (unsigned n = 0; n < 4; n++) {
+        struct route_case c =
+                route_case_of(3, experts[_i], W4_GPU_TOP_K_MAX, n);
+        draw_logits(&c, &rng);
+        check_route(&c);
+        free(c.logits);
     }
     hip_kernels_unload();
 }
@@ -353,11 +388,78 @@ START_TEST(activate)
 }
 END_TEST
 
+/* What is the same for every backend, of numbers that are no ordinary ones. */
+static int
+same_class(double a, double b)
+{
+    return isnan(a) ? isnan(b) : isinf(a) || isinf(b) ? a == b : 1;
+}
+
+/* Each of some numbers as gate with each as up, against the CPU. */
+static void
+check_special(
+        const w4moe_ctx *ctx, const w4moe_activation *act, w4moe_dtype dtype)
+{
+    static const double special[] = {(double)NAN, (double)INFINITY,
+            (double)-INFINITY, 0.0, -0.0, 1, -1, 3.5, -3.5, 40, -40, 1e4, -1e4};
+    enum { N = sizeof(special) / sizeof(special[0]), WIDTH = N * N };
+    int gated = w4moe_activation_gated(act->kind);
+    size_t size = w4moe_dtype_size(dtype);
+    size_t n_in = WIDTH * (gated ? 2 : 1);
+    char *in = oracle_alloc(n_in, size);
+    char *want = oracle_alloc(WIDTH, size);
+    char *got = oracle_alloc(WIDTH, size);
+    for (size_t i = 0; i < n_in; i++) {
+        oracle_store(in, dtype, i, special[i < WIDTH ? i % N : i % WIDTH / N]);
+    }
+    void *device_in = hip_copy_of(in, n_in * size);
+    void *device_out = hip_copy_of(got, WIDTH * size);
+    ck_assert_int_eq(
+            w4moe_activate(cpu, want, WIDTH, in, n_in, dtype, 1, WIDTH, act),
+            W4MOE_OK);
+    ck_assert_int_eq(w4moe_activate(ctx, device_out, WIDTH, device_in, n_in,
+                             dtype, 1, WIDTH, act),
+            W4MOE_OK);
+    HIP_OK(hipMemcpy(got, device_out, WIDTH * size, hipMemcpyDeviceToHost));
+    for (size_t i = 0; i < WIDTH; i++) {
+        double g = special[i % N];
+        double u = gated ? special[i / N] : 0;
+        double expected = oracle_load(want, dtype, i);
+        double is = oracle_load(got, dtype, i);
+        ck_assert_msg(same_class(expected, is),
+                "%s %s: gate %a, up %a: got %a, the CPU %a",
+                w4moe_activation_name(act->kind), w4moe_dtype_name(dtype), g, u,
+                is, expected);
+        ck_assert_msg(!(isnan(g) || isnan(u)) || isnan(is),
+                "%s %s: gate %a, up %a: got %a",
+                w4moe_activation_name(act->kind), w4moe_dtype_name(dtype), g, u,
+                is);
+    }
+    HIP_OK(hipFree(device_in));
+    HIP_OK(hipFree(device_out));
+    free(in);
+    free(want);
+    free(got);
+}
+
+START_TEST(activate_of_nan_and_infinity)
+{
+    w4moe_ctx *ctx = hip_context(hip_archs[_i], 0);
+    for (int kind = 0; kind < 3 * N_KINDS; kind++) {
+        w4moe_activation act = kinds[kind / 3];
+        act.struct_size = sizeof(act);
+        check_special(ctx, &act, types[kind % 3]);
+    }
+    hip_context_end(ctx);
+}
+END_TEST
+
 int
 main(void)
 {
-    const TTest *const tests[] = {
-            align, align_of_the_most, route, route_of_nan, activate};
+    const TTest *const tests[] = {align, align_of_the_most,
+            align_of_many_experts, route, route_of_many_experts, route_of_nan,
+            activate, activate_of_nan_and_infinity};
     return hip_run_tests("hip rows", tests, sizeof(tests) / sizeof(tests[0]),
             setup, teardown);
 }

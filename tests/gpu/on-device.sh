@@ -49,9 +49,10 @@ run() {
     fi
 }
 
-# Without a driver its library is missing, which the loader says.
+# Without a driver its library is missing, too, which the loader says.
 has_no_driver() {
-    grep -qE 'error while loading shared libraries: lib(cuda|amdhip64)\.' "$1"
+    [ ! -e /dev/nvidiactl ] && [ ! -e /dev/kfd ] &&
+        grep -qE 'loading shared libraries: lib(cuda|amdhip64)\.' "$1"
 }
 
 passed=0

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  * Copyright (C) 2026 The w4moe authors */
 /* What a call of w4moe_forward() of the HIP backend does: it launches kernels,
- * and nothing else. Only the runtime of fake_hip.h counts that. */
+ * and nothing else if its arrays are on the device. Only the runtime of
+ * fake_hip.h counts that. */
 #include <stdlib.h>
 
 #include "../kernel/alloc_count.h"
@@ -72,9 +73,39 @@ START_TEST(a_call_is_launches_alone)
 }
 END_TEST
 
+/* From host memory it copies and waits, too: each array once, however its rows
+ * stand. */
+START_TEST(a_call_from_host_memory)
+{
+    static const char *const never[] = {"hipMalloc", "hipFree", "hipHostMalloc",
+            "hipHostFree", "hipMemcpy", "hipDeviceSynchronize"};
+    ctx = hip_context(hip_archs[_i], 0);
+    for (int i = 0; i < N_HIP_WAYS; i++) {
+        struct forward_call call;
+        hip_way_open(&way, ctx, &hip_ways[i], W4MOE_HOST_IO | W4MOE_ACCUMULATE);
+        forward_open(&call, way.layer, way.ws, &way.p);
+        fake_hip_reset();
+        alloc_count_begin(fake_hip_inside);
+        w4moe_status status = w4moe_forward(way.layer, way.ws, &call.args);
+        unsigned n_allocations = alloc_count_end();
+        ck_assert_int_eq(status, W4MOE_OK);
+        ck_assert_uint_eq(n_allocations, 0);
+        ck_assert_uint_eq(fake_hip_count("hipMemcpyAsync"), 5);
+        ck_assert_uint_eq(fake_hip_count("hipStreamSynchronize"), 1);
+        for (size_t f = 0; f < sizeof(never) / sizeof(never[0]); f++) {
+            ck_assert_uint_eq(fake_hip_count(never[f]), 0);
+        }
+        free(forward_close(&call));
+        hip_way_close(&way);
+    }
+}
+END_TEST
+
 int
 main(void)
 {
-    const TTest *const tests[] = {a_call_is_launches_alone};
-    return hip_run_tests("hip calls", tests, 1, NULL, teardown);
+    const TTest *const tests[] = {
+            a_call_is_launches_alone, a_call_from_host_memory};
+    return hip_run_tests("hip calls", tests, sizeof(tests) / sizeof(tests[0]),
+            NULL, teardown);
 }

@@ -138,16 +138,20 @@ START_TEST(much_from_host_memory)
             {200, 8, 8, 2, 3000, 1, FORM_BF16},
             {904, 8, 8, 2, 2400, 1, FORM_BF16},
     };
+    hipStream_t stream;
     ctx = hip_context(hip_archs[_i], 0);
+    HIP_OK(hipStreamCreateWithFlags(&stream, hipStreamNonBlocking));
     hip_way_open(&way, ctx, &much[_i], W4MOE_ACCUMULATE | W4MOE_HOST_IO);
     hip_way_use_logits(&way);
+    p->args.stream = stream;
     void *host = forward_run(ctx, way.layer, way.ws, p);
     p->args.flags = W4MOE_ACCUMULATE;
-    void *device = hip_forward_run(ctx, way.layer, way.ws, p, NULL);
+    void *device = hip_forward_run(ctx, way.layer, way.ws, p, stream);
     forward_same(p, host, device, "from device memory");
     free(host);
     free(device);
     hip_way_close(&way);
+    HIP_OK(hipStreamDestroy(stream));
 }
 END_TEST
 

@@ -130,7 +130,8 @@ find_kernels(struct w4_err *err, struct w4_gpu *gpu)
 {
     static const char *const families[W4_GPU_FAMILIES] = {"dot1", "dot2",
             "dot4", "dot8", "dot1_gather", "dot4_gather", "dot1_any", "token",
-            "token_gather", "token_any", "mma16", "mma32", "mma64"};
+            "token_gather", "token_any", "mma16", "mma32", "mma64", "split1",
+            "split8", "split_token"};
     static const char *const types[2] = {"bf16", "f16"};
     static const char *const codes[2] = {"int4", "e2m1"};
     w4moe_status status = W4MOE_OK;
@@ -140,12 +141,9 @@ find_kernels(struct w4_err *err, struct w4_gpu *gpu)
         snprintf(name, sizeof(name), "w4_%s_%s_%s", families[family],
                 types[i / 2 % 2], codes[i % 2]);
         hipFunction_t *function = &gpu->gemm[i / 2 % 2][i % 2][family];
-        if (family >= W4_GPU_MMA16) {
-            /* Not on every architecture. */
-            status = find_function(err, gpu, function, name);
-        } else {
-            status = find_needed(err, gpu, function, name);
-        }
+        status = w4_gpu_families[family].everywhere
+                         ? find_needed(err, gpu, function, name)
+                         : find_function(err, gpu, function, name);
     }
     const struct {
         hipFunction_t *function;
@@ -209,7 +207,9 @@ gpu_describe(const w4moe_ctx *ctx, char *text, size_t size)
             "backend hip: in use, device %d: %s (%s, %d compute units), "
             "kernels %s\n",
             gpu->device, gpu->name, gpu->arch, gpu->n_units,
-            gpu->gemm[0][0][W4_GPU_MMA64] != NULL ? "dot, mma" : "dot");
+            gpu->gemm[0][0][W4_GPU_SPLIT8] != NULL  ? "dot, split, mma"
+            : gpu->gemm[0][0][W4_GPU_MMA64] != NULL ? "dot, mma"
+                                                    : "dot");
 }
 
 static const struct w4_backend_ops ops = {

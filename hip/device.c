@@ -97,7 +97,7 @@ w4_gpu_launch(struct w4_err *err, hipFunction_t function, uint64_t x,
         return W4MOE_OK;
     }
     /* HIP counts threads of a dimension in 32 bits. */
-    if (x > UINT32_MAX / threads || y > 65535) {
+    if (x > UINT32_MAX / threads || y > W4_GPU_GRID_Y) {
         return w4_fail(err, W4MOE_UNSUPPORTED,
                 "backend hip: a grid of %" PRIu64 " x %" PRIu64
                 " workgroups is too large",

@@ -278,7 +278,7 @@ def decode(device, case, shape):
     name = type_name(case)
     first = device.run(
         f"dot_{name}", f"w4_dot1_{name}_int4",
-        (top_k, CONSTANTS["W4_GPU_DOT1_PIECES"] * -(-2 * inner // TILE)),
+        (-(-2 * inner // TILE), top_k),
         "W4_GPU_DOT_THREADS",
         weight_gemm(w13, x, top_k, top_k=divisor(top_k),
                     ids=ids.ctypes.data, result=ACTIVATED,
@@ -286,7 +286,7 @@ def decode(device, case, shape):
                     block_size=divisor(1), activation=Activation(kind=SILU)))
     second = device.run(
         f"dot_{name}", f"w4_token_{name}_int4",
-        (1, CONSTANTS["W4_GPU_TOKEN_PIECES"] * -(-hidden // TILE)),
+        (-(-hidden // TILE), 1),
         "W4_GPU_TOKEN_THREADS",
         weight_gemm(w2, rows, top_k, top_k=divisor(1),
                     ids=ids.ctypes.data, result=TOKENS,
@@ -324,7 +324,7 @@ def prefill(device, case, n_rows, gated, shape):
     name = type_name(case)
     counts = device.run(
         f"mma_{name}", f"w4_mma{n_rows}_{name}_int4",
-        (1, -(-n_out // TILE)), "W4_GPU_MMA_THREADS",
+        (-(-n_out // TILE), 1), "W4_GPU_MMA_THREADS",
         weight_gemm(w, x, n_slots, top_k=divisor(1),
                     sorted_slots=slots.ctypes.data,
                     expert_ids=expert.ctypes.data,

@@ -473,7 +473,9 @@ multiply_w2_tokens(const struct call *call)
     p.out_stride = args->out_stride;
     p.choices = (uint32_t)args->top_k;
     p.accumulate = (args->flags & W4MOE_ACCUMULATE) != 0;
-    return w4_gpu_multiply(layer->ctx, w4_gpu_choose_token(&layer->w2, 1),
+    return w4_gpu_multiply(layer->ctx,
+            w4_gpu_choose_token(
+                    w4_gpu_of(layer->ctx), &layer->w2, 1, args->dtype),
             &layer->w2, &p, args->dtype, args->n_tokens, call->stream);
 }
 

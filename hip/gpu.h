@@ -39,8 +39,23 @@ enum w4_gpu_family {
     W4_GPU_MMA16,
     W4_GPU_MMA32,
     W4_GPU_MMA64,
+    W4_GPU_SPLIT1,
+    W4_GPU_SPLIT8,
+    W4_GPU_SPLIT_TOKEN,
     W4_GPU_FAMILIES
 };
+
+/** Of a family: rows of a block, threads of a workgroup, workgroups that share
+ * a tile (of a narrow one the last may have nothing to do), and whether every
+ * architecture has it. */
+struct w4_gpu_family_info {
+    uint32_t rows;
+    unsigned threads;
+    unsigned pieces;
+    int everywhere;
+};
+
+extern const struct w4_gpu_family_info w4_gpu_families[W4_GPU_FAMILIES];
 
 /** Code objects of an architecture, at most; alignment of arrays. */
 enum { W4_GPU_MODULES_MAX = 8, W4_GPU_ALIGN = 256 };
@@ -89,6 +104,9 @@ extern void w4_gpu_free(const w4moe_ctx *ctx, void *p, uint64_t size);
 extern w4moe_status w4_gpu_alloc_pinned(
         const w4moe_ctx *ctx, void **p, uint64_t size, const char *what);
 extern void w4_gpu_free_pinned(const w4moe_ctx *ctx, void *p, uint64_t size);
+
+/** Workgroups of a grid in y, at most. */
+enum { W4_GPU_GRID_Y = 65535 };
 
 /** Starts a kernel on a grid of x * y workgroups; the argument is a struct. */
 extern w4moe_status w4_gpu_launch(struct w4_err *err, hipFunction_t function,
@@ -170,8 +188,8 @@ extern struct w4_gpu_product w4_gpu_choose(const struct w4_gpu *gpu,
         const w4moe_matrix *m, int aligned, w4moe_dtype dtype, uint32_t rows);
 
 /** The family that sums over a token's slots. */
-extern enum w4_gpu_family w4_gpu_choose_token(
-        const w4moe_matrix *m, int aligned);
+extern enum w4_gpu_family w4_gpu_choose_token(const struct w4_gpu *gpu,
+        const w4moe_matrix *m, int aligned, w4moe_dtype dtype);
 
 /** Starts the kernel of a product for n_blocks blocks (or tokens). */
 extern w4moe_status w4_gpu_multiply(const w4moe_ctx *ctx,

@@ -85,14 +85,44 @@
  *   gpu_mma_bf16(acc, a, b, n) gpu_mma_f16(acc, a, b, n)
  *       step n = 0 .. GPU_N_STEPS - 1; b[4 * GPU_STEP_WORDS]: pairs of numbers
  *       in the order of k, of one word after the other
- *   GPU_WORD_PAIRS           1 if the words 0 and 1 of a step are of a row, and
- *                            of neighbouring columns of which the first is even
  *   GPU_ROW_PAD              u32 between the rows of A in shared memory, so
  *                            that what lanes read together is in different
  *                            banks
- *   GPU_STAGE GPU_WORDS_AHEAD   how many chunks of 32 k to bring to shared
- *                            memory at a time, and on how many the words are
- *                            to be on their way; the second divides the first
+ *   GPU_STAGE                how many chunks of 32 k to bring to shared memory
+ *                            at a time
+ *   GPU_UNROLL_STAGE         before the loop over them
+ *
+ * GPU_HAS_PARTS, if defined: products for 8 rows alone, of 16 columns and 32 k,
+ * whose weights are the first operand.
+ *
+ *   struct gpu_part {float v[4]}
+ *   gpu_part_line(lane)      0 .. 7: the lane brings the row of that number,
+ *                            and of the columns that with twice it and the next
+ *                            one
+ *   gpu_part_word(lane)      of which of the 4 runs of 8 k
+ *   gpu_part_row(lane, i)    row of element i of a part; its column is the
+ *                            lane's first for i < 2, else its second
+ *   gpu_part_bf16(part, b, x) gpu_part_f16(part, b, x)
+ *                            part += product; b[8]: pairs of numbers of both
+ *                            columns, x[4] of the row, in the order of k
+ *
+ * GPU_HAS_ASYNC, if defined: copies from device memory to shared memory that
+ * take no register.
+ *
+ *   gpu_shared_place         type of a place in shared memory
+ *   gpu_place_of(p)          that of a pointer
+ *   gpu_place_at(place, i)   i u32 from there; modulo 2^32
+ *   gpu_copy4_async(to, from, is_there)
+ *                            16 bytes, both addresses aligned to as many; if
+ *                            not is_there zeros, and nothing is read
+ *   gpu_copies_end()         ends a batch of the thread's copies
+ *   gpu_copies_wait<n>()     until no more than n of its batches are on their
+ *                            way; others see what has come after a barrier
+ *   gpu_wave_barrier()       gpu_barrier() for the lanes of a wave
+ *   gpu_get4(place) gpu_get2(place)     16 and 8 bytes
+ *   gpu_get_a(place, stride) instead of gpu_load_a(): from the lane's first 16
+ *                            bytes, which are piece gpu_part_word(lane) of the
+ *                            row gpu_part_line(lane)
  */
 #ifndef W4_HIP_ARCH_H
 #define W4_HIP_ARCH_H

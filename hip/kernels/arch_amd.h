@@ -24,6 +24,7 @@
 #define GPU_SHARED(type, name, n)                                              \
     __attribute__((shared)) __attribute__((aligned(16))) static type name[n]
 #define GPU_UNROLL _Pragma("unroll")
+#define GPU_UNROLL_STAGE GPU_UNROLL
 
 typedef short gpu_s2 __attribute__((ext_vector_type(2)));
 typedef _Float16 gpu_h2 __attribute__((ext_vector_type(2)));
@@ -369,12 +370,10 @@ gpu_put4(uint32_t *p, struct gpu_u4 v)
 enum {
     GPU_ROW_PAD = 4,
     GPU_STAGE = 2,
-    GPU_WORDS_AHEAD = 1,
     GPU_ACC_ROWS = 8,
     GPU_ACC_COLUMNS = 1,
     GPU_K_STEPS = 2,
     GPU_N_STEPS = 2,
-    GPU_WORD_PAIRS = 0,
 #ifdef GPU_GFX11
     /* Lanes L and L + 16 bring the same. */
     GPU_STEP_WORDS = 2

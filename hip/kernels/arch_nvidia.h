@@ -10,11 +10,17 @@
 #include <cuda_fp16.h>
 
 #define GPU_INLINE __device__ __forceinline__
+/* Waves that a multiprocessor is to hold at least. */
+#ifndef GPU_WAVES
+#define GPU_WAVES 1
+#endif
 #define GPU_KERNEL(threads, name, type, p)                                     \
-    extern "C" __global__ void __launch_bounds__(threads)                      \
+    extern "C" __global__ void __launch_bounds__(                              \
+            threads, (GPU_WAVES * 32 + (threads)-1) / (threads))               \
             name(const __grid_constant__ struct type p)
 #define GPU_SHARED(type, name, n) __shared__ __align__(16) type name[n]
 #define GPU_UNROLL _Pragma("unroll")
+#define GPU_UNROLL_STAGE _Pragma("unroll 1")
 #define GPU_HAS_MATRICES 1
 
 GPU_INLINE unsigned
@@ -166,7 +172,10 @@ gpu_round(float x)
 GPU_INLINE float
 gpu_scale(float x, int n)
 {
-    return ldexpf(x, n);
+    /* By two powers, neither of which is beyond the normal numbers. */
+    int half = n / 2;
+    return x * __int_as_float((half + 127) << 23) *
+           __int_as_float((n - half + 127) << 23);
 }
 
 GPU_INLINE float
@@ -207,7 +216,10 @@ gpu_dot_f16(uint32_t a, uint32_t b, float c)
 GPU_INLINE uint32_t
 gpu_and_or(uint32_t a, uint32_t m, uint32_t o)
 {
-    return (a & m) | o;
+    /* Of two constants the compiler would make two instructions. */
+    uint32_t r;
+    asm("lop3.b32 %0, %1, %2, %3, 0xEA;" : "=r"(r) : "r"(a), "r"(m), "r"(o));
+    return r;
 }
 
 GPU_INLINE uint32_t
@@ -221,9 +233,9 @@ gpu_perm(uint32_t hi, uint32_t lo, uint32_t s)
 GPU_INLINE uint32_t
 gpu_fma_f16(uint32_t a, uint32_t b, uint32_t c)
 {
-    __half2 r = __hfma2(gpu_as_half2(a), gpu_as_half2(b), gpu_as_half2(c));
-    return (uint32_t)__half_as_ushort(__low2half(r)) |
-           (uint32_t)__half_as_ushort(__high2half(r)) << 16;
+    uint32_t r;
+    asm("fma.rn.f16x2 %0, %1, %2, %3;" : "=r"(r) : "r"(a), "r"(b), "r"(c));
+    return r;
 }
 
 #define GPU_HAS_FMA_BF16 1
@@ -249,15 +261,12 @@ gpu_put4(uint32_t *p, struct gpu_u4 v)
  * load of either operand stands in neighbouring registers as it is. Row m of
  * it is column 2 (m % 8) + m / 8 of the half. */
 enum {
-    GPU_ROW_PAD = 16,
     GPU_STAGE = 2,
-    GPU_WORDS_AHEAD = 2,
     GPU_ACC_ROWS = 4,
     GPU_ACC_COLUMNS = 2,
     GPU_K_STEPS = 1,
     GPU_N_STEPS = 2,
-    GPU_STEP_WORDS = 2,
-    GPU_WORD_PAIRS = 1
+    GPU_STEP_WORDS = 2
 };
 
 /** Pairs of the rows lane / 4 and lane / 4 + 8. */
@@ -303,25 +312,6 @@ gpu_word_column(unsigned lane, unsigned n, unsigned i)
     return 16 * n + 2 * (lane / 4) + i;
 }
 
-GPU_INLINE struct gpu_a
-gpu_load_a(const uint32_t *rows, unsigned stride, unsigned lane, unsigned s)
-{
-    (void)s;
-    struct gpu_a a;
-    const uint32_t *row = rows + lane / 4 * stride + 4 * (lane & 3);
-    uint4 low = *(const uint4 *)row;
-    uint4 high = *(const uint4 *)(row + 8 * stride);
-    a.v[0] = low.x;
-    a.v[1] = low.y;
-    a.v[2] = low.z;
-    a.v[3] = low.w;
-    a.v[4] = high.x;
-    a.v[5] = high.y;
-    a.v[6] = high.z;
-    a.v[7] = high.w;
-    return a;
-}
-
 #define GPU_MMA(type, c, a0, a1, a2, a3, b0, b1)                               \
     asm("mma.sync.aligned.m16n8k16.row.col.f32." type "." type ".f32 "         \
         "{%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"      \
@@ -329,12 +319,18 @@ gpu_load_a(const uint32_t *rows, unsigned stride, unsigned lane, unsigned s)
             : "r"(a0), "r"(a1), "r"(a2), "r"(a3), "r"(b0), "r"(b1))
 
 /* The rows 0 .. 7 and 8 .. 15 of activations are products of their own. */
+#define GPU_MMA_PART(type, c, b, rows)                                         \
+    do {                                                                       \
+        GPU_MMA(type, c, (b)[0], (b)[4], (b)[1], (b)[5], (rows)[0],            \
+                (rows)[1]);                                                    \
+        GPU_MMA(type, c, (b)[2], (b)[6], (b)[3], (b)[7], (rows)[2],            \
+                (rows)[3]);                                                    \
+    } while (0)
 #define GPU_MMA_STEP(type, acc, a, b, n)                                       \
     for (int half = 0; half < 2; half++) {                                     \
         float *c = (acc)->v + 8 * (n) + 4 * half;                              \
         const uint32_t *rows = (a)->v + 4 * half;                              \
-        GPU_MMA(type, c, (b)[0], (b)[4], (b)[1], (b)[5], rows[0], rows[1]);    \
-        GPU_MMA(type, c, (b)[2], (b)[6], (b)[3], (b)[7], rows[2], rows[3]);    \
+        GPU_MMA_PART(type, c, b, rows);                                        \
     }
 
 GPU_INLINE void
@@ -351,6 +347,132 @@ gpu_mma_f16(struct gpu_acc *acc, const struct gpu_a *a, const uint32_t b[8],
 {
     GPU_UNROLL
     GPU_MMA_STEP("f16", acc, a, b, n)
+}
+
+/* ------------------------------------------------------------- 8 rows alone */
+
+#define GPU_HAS_PARTS 1
+
+struct gpu_part {
+    float v[4];
+};
+
+GPU_INLINE unsigned
+gpu_part_line(unsigned lane)
+{
+    return lane / 4;
+}
+
+GPU_INLINE unsigned
+gpu_part_word(unsigned lane)
+{
+    return lane & 3;
+}
+
+GPU_INLINE unsigned
+gpu_part_row(unsigned lane, unsigned i)
+{
+    return 2 * (lane & 3) + (i & 1);
+}
+
+GPU_INLINE void
+gpu_part_bf16(struct gpu_part *part, const uint32_t b[8], const uint32_t x[4])
+{
+    GPU_MMA_PART("bf16", part->v, b, x);
+}
+
+GPU_INLINE void
+gpu_part_f16(struct gpu_part *part, const uint32_t b[8], const uint32_t x[4])
+{
+    GPU_MMA_PART("f16", part->v, b, x);
+}
+
+/* ----------------------------------------------------------- asynchronous */
+
+#define GPU_HAS_ASYNC 1
+
+typedef uint32_t gpu_shared_place;
+
+/* Kept in a register: the compiler would find it out anew each time. */
+GPU_INLINE gpu_shared_place
+gpu_place_of(uint32_t *p)
+{
+    gpu_shared_place place = (uint32_t)__cvta_generic_to_shared(p);
+    asm volatile("" : "+r"(place));
+    return place;
+}
+
+GPU_INLINE gpu_shared_place
+gpu_place_at(gpu_shared_place place, uint32_t i)
+{
+    return place + 4 * i;
+}
+
+/* Past the cache of the multiprocessor. */
+GPU_INLINE void
+gpu_copy4_async(gpu_shared_place to, const void *from, bool is_there)
+{
+    asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;"
+                 :
+                 : "r"(to), "l"(from), "r"(is_there ? 16 : 0)
+                 : "memory");
+}
+
+GPU_INLINE void
+gpu_copies_end(void)
+{
+    asm volatile("cp.async.commit_group;" ::: "memory");
+}
+
+GPU_INLINE void
+gpu_wave_barrier(void)
+{
+    __syncwarp();
+}
+
+template <int N>
+GPU_INLINE void
+gpu_copies_wait(void)
+{
+    asm volatile("cp.async.wait_group %0;" ::"n"(N) : "memory");
+}
+
+/* What was copied. */
+GPU_INLINE struct gpu_u4
+gpu_get4(gpu_shared_place p)
+{
+    struct gpu_u4 r;
+    asm volatile("ld.shared.v4.u32 {%0, %1, %2, %3}, [%4];"
+                 : "=r"(r.v[0]), "=r"(r.v[1]), "=r"(r.v[2]), "=r"(r.v[3])
+                 : "r"(p)
+                 : "memory");
+    return r;
+}
+
+GPU_INLINE struct gpu_u2
+gpu_get2(gpu_shared_place p)
+{
+    struct gpu_u2 r;
+    asm volatile("ld.shared.v2.u32 {%0, %1}, [%2];"
+                 : "=r"(r.v[0]), "=r"(r.v[1])
+                 : "r"(p)
+                 : "memory");
+    return r;
+}
+
+/* The rows lane / 4 and lane / 4 + 8, from the lane's first piece. */
+GPU_INLINE struct gpu_a
+gpu_get_a(gpu_shared_place p, unsigned stride)
+{
+    struct gpu_u4 low = gpu_get4(p);
+    struct gpu_u4 high = gpu_get4(gpu_place_at(p, 8 * stride));
+    struct gpu_a a;
+    GPU_UNROLL
+    for (int i = 0; i < 4; i++) {
+        a.v[i] = low.v[i];
+        a.v[4 + i] = high.v[i];
+    }
+    return a;
 }
 
 #endif

@@ -9,6 +9,27 @@
 
 #include "scales.h"
 
+/** The same arguments; their registers were free until here, where the compiler
+ * has to read them again. */
+GPU_INLINE const struct w4_gpu_gemm *
+gpu_again(const struct w4_gpu_gemm *p)
+{
+#ifdef GPU_HAS_ARGUMENTS
+    return gpu_arguments(p);
+#else
+    return p;
+#endif
+}
+
+/** Number of the workgroup's block, or token. Those of a block stand beside
+ * each other in the grid: they run at about the same time and find its rows in
+ * the caches, and blocks that are none are the last. */
+GPU_INLINE uint32_t
+gpu_block(const struct w4_gpu_gemm *p)
+{
+    return p->first_block + gpu_block_y();
+}
+
 /** The layer's number of a global expert; -1: not here, or no expert. */
 GPU_INLINE int32_t
 gpu_local_expert(int32_t id, const int32_t *expert_map, uint32_t n_global,
@@ -19,6 +40,25 @@ gpu_local_expert(int32_t id, const int32_t *expert_map, uint32_t n_global,
     }
     int32_t local = expert_map != nullptr ? expert_map[id] : id;
     return (uint32_t)local < n_experts ? local : -1;
+}
+
+/** The arrays of an expert: qweight, scales, offsets and qzeros of a run. */
+template <class RUN>
+GPU_INLINE void
+gpu_set_arrays(RUN *run, const struct w4_gpu_matrix *m, uint32_t expert)
+{
+    run->qweight = m->qweight + (uint64_t)expert * m->expert_words;
+    run->scales =
+            (const char *)m->scales + (uint64_t)expert * m->expert_scale_bytes;
+    run->offsets = nullptr;
+    if (m->offsets != nullptr) {
+        run->offsets = (const char *)m->offsets +
+                       (uint64_t)expert * m->expert_offset_bytes;
+    }
+    run->qzeros = nullptr;
+    if (m->qzeros != nullptr) {
+        run->qzeros = m->qzeros + (uint64_t)expert * m->expert_zeros;
+    }
 }
 
 /** Expert of a block of slots, -1 for none. */
@@ -88,6 +128,113 @@ gpu_store(const struct w4_gpu_gemm *p, uint32_t slot, uint64_t column, float x)
     } else {
         ((uint16_t *)p->out)[i] = (uint16_t)TYPE::round(x);
     }
+}
+
+/** What becomes of the sums of column c of a tile's first half and of the one
+ * opposite, for a slot; not for W4_GPU_TOKENS. */
+template <class TYPE>
+GPU_INLINE void
+gpu_finish_pair(const struct w4_gpu_gemm *p, const struct w4_gpu_place *tile,
+        uint32_t expert, uint32_t c, float x, float up, uint32_t slot)
+{
+    uint32_t pairs = W4_TILE_PAIRS;
+    uint32_t second = c + (p->b.gated ? tile->half : pairs);
+    if (c >= tile->half) {
+        return;
+    }
+    uint32_t natural = gpu_tile_column(tile, c);
+    x = gpu_finish(p, x, expert, natural, slot);
+    if (second < tile->width) {
+        up = gpu_finish(p, up, expert, gpu_tile_column(tile, second), slot);
+    }
+    if (p->result == W4_GPU_ACTIVATED) {
+        x = gpu_activate(&p->activation, x, up);
+    }
+    gpu_store<TYPE>(p, slot, natural, x);
+    bool paired = p->result == W4_GPU_ACTIVATED && p->b.gated;
+    if (second < tile->width && !paired) {
+        if (p->result == W4_GPU_ACTIVATED) {
+            up = gpu_activate(&p->activation, up, up);
+        }
+        gpu_store<TYPE>(p, slot, gpu_tile_column(tile, second), up);
+    }
+}
+
+/** Whether gpu_finish4() can: nothing but the factor of a slot, and silu. */
+GPU_INLINE bool
+gpu_is_plain(const struct w4_gpu_gemm *p)
+{
+    bool activated = p->result == W4_GPU_ACTIVATED;
+    return p->b.bias == nullptr && p->out_stride % 4 == 0 &&
+           (uint64_t)p->out % 16 == 0 &&
+           (!activated || (p->activation.kind == W4MOE_ACT_SILU &&
+                                  !(p->activation.limit > 0.0f) && p->b.gated));
+}
+
+template <class TYPE>
+GPU_INLINE void
+gpu_store4(const struct w4_gpu_gemm *p, uint32_t slot, uint64_t column,
+        const float x[4])
+{
+    uint64_t i = (uint64_t)slot * p->out_stride + column;
+    if (p->result == W4_GPU_SUMS) {
+        struct gpu_u4 v = {{gpu_bits(x[0]), gpu_bits(x[1]), gpu_bits(x[2]),
+                gpu_bits(x[3])}};
+        *(struct gpu_u4 *)((float *)p->out + i) = v;
+    } else {
+        struct gpu_u2 v = {{TYPE::round(x[0]) | TYPE::round(x[1]) << 16,
+                TYPE::round(x[2]) | TYPE::round(x[3]) << 16}};
+        *(struct gpu_u2 *)((uint16_t *)p->out + i) = v;
+    }
+}
+
+/** gpu_finish_pair() for 4 columns c .. c + 3 and those opposite. */
+template <class TYPE>
+GPU_INLINE void
+gpu_finish4(const struct w4_gpu_gemm *p, const struct w4_gpu_place *tile,
+        uint32_t c, float x[4], float up[4], uint32_t slot)
+{
+    if (c >= tile->half) {
+        return;
+    }
+    uint32_t pairs = W4_TILE_PAIRS;
+    uint32_t second = c + (p->b.gated ? tile->half : pairs);
+    float factor = p->slot_weights != nullptr ? p->slot_weights[slot] : 1.0f;
+    GPU_UNROLL
+    for (int i = 0; i < 4; i++) {
+        x[i] *= factor;
+        up[i] *= factor;
+    }
+    if (p->result == W4_GPU_ACTIVATED) {
+        GPU_UNROLL
+        for (int i = 0; i < 4; i++) {
+            x[i] = w4_act_silu(x[i]) * up[i];
+        }
+    } else if (second < tile->width) {
+        gpu_store4<TYPE>(p, slot, gpu_tile_column(tile, second), up);
+    }
+    gpu_store4<TYPE>(p, slot, gpu_tile_column(tile, c), x);
+}
+
+/** A column of a token, from the sum over its slots without biases. */
+template <class TYPE>
+GPU_INLINE void
+gpu_finish_token(const struct w4_gpu_gemm *p, uint32_t token, uint32_t natural,
+        float sum)
+{
+    for (uint32_t j = 0; j < p->choices && p->b.bias != nullptr; j++) {
+        uint32_t slot = token * p->choices + j;
+        int32_t expert = gpu_block_expert(p, slot, 1);
+        if (expert >= 0) {
+            sum += gpu_finish(p, 0.0f, (uint32_t)expert, natural, slot);
+        }
+    }
+    uint16_t *out =
+            (uint16_t *)p->out + (uint64_t)token * p->out_stride + natural;
+    if (p->accumulate) {
+        sum += TYPE::to_float(*out);
+    }
+    *out = (uint16_t)TYPE::round(sum);
 }
 
 #endif

@@ -12,7 +12,8 @@
  * Zero points come in with the sum: sum a (base + q) - (base + z) sum a.
  *
  * Matrices have one sum for all pairs: numbers() gives q - 8 there, or of bf16
- * 128 + q where pairs of it cannot be added; all are exact.
+ * 128 + q where pairs of it cannot be added; raw() what takes the fewest
+ * instructions, RAW_BASE + q. All are exact.
  */
 #ifndef W4_HIP_CODES_H
 #define W4_HIP_CODES_H
@@ -42,6 +43,13 @@ template <> struct gpu_int4<gpu_bf16> {
         b[1] = gpu_and_or(word >> 4, mask, magic);
         b[2] = gpu_and_or(word >> 8, mask, magic);
         b[3] = gpu_and_or(word >> 12, mask, magic);
+    }
+
+    static constexpr float RAW_BASE = BASE;
+
+    static GPU_INLINE void raw(uint32_t b[4], uint32_t word)
+    {
+        pairs(b, word);
     }
 
     static GPU_INLINE void numbers(uint32_t b[4], uint32_t word)
@@ -79,6 +87,19 @@ template <> struct gpu_int4<gpu_f16> {
         b[3] = gpu_and_or(high, 0x03C003C0u, magic);
     }
 
+    /* 64 + q */
+    static constexpr float RAW_BASE = 64.0f;
+
+    static GPU_INLINE void raw(uint32_t b[4], uint32_t word)
+    {
+        const uint32_t mask = 0x00F000F0u;
+        const uint32_t magic = 0x54005400u;
+        b[0] = gpu_and_or(word << 4, mask, magic);
+        b[1] = gpu_and_or(word, mask, magic);
+        b[2] = gpu_and_or(word >> 4, mask, magic);
+        b[3] = gpu_and_or(word >> 8, mask, magic);
+    }
+
     static GPU_INLINE void numbers(uint32_t b[4], uint32_t word)
     {
         /* 1/4 and -264; 1/64 and -24 */
@@ -98,6 +119,7 @@ template <> struct gpu_e2m1<gpu_bf16> {
     static constexpr bool HIGH_PAIRS = false;
     static constexpr float BASE = 0.0f;
     static constexpr float NUMBER_BASE = 0.0f;
+    static constexpr float RAW_BASE = 0.0f;
     static constexpr bool ZEROS = false;
 
     /* 0 0.5 1 1.5, 2 3 4 6 */
@@ -115,6 +137,11 @@ template <> struct gpu_e2m1<gpu_bf16> {
         }
     }
 
+    static GPU_INLINE void raw(uint32_t b[4], uint32_t word)
+    {
+        pairs(b, word);
+    }
+
     static GPU_INLINE void numbers(uint32_t b[4], uint32_t word)
     {
         pairs(b, word);
@@ -126,6 +153,7 @@ template <> struct gpu_e2m1<gpu_f16> {
     static constexpr bool HIGH_PAIRS = false;
     static constexpr float BASE = 0.0f;
     static constexpr float NUMBER_BASE = 0.0f;
+    static constexpr float RAW_BASE = 0.0f;
     static constexpr bool ZEROS = false;
 
     /* The low bytes are 0. */
@@ -140,6 +168,11 @@ template <> struct gpu_e2m1<gpu_f16> {
             b[odd + 2] = gpu_and_or(word << (4 - 4 * odd), 0x80008000u,
                     gpu_perm(high, 0, 0x07030501u));
         }
+    }
+
+    static GPU_INLINE void raw(uint32_t b[4], uint32_t word)
+    {
+        pairs(b, word);
     }
 
     static GPU_INLINE void numbers(uint32_t b[4], uint32_t word)

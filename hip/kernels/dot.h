@@ -4,12 +4,11 @@
  * The kernels dot: up to 8 rows of activations times a tile of their expert, by
  * dot products, for few rows per expert.
  *
- * A workgroup has a block of rows and the columns of a tile, or a part of them
- * (narrow). Its waves share the input features in runs of 32; a lane has 4
- * neighbouring columns. The waves' sums meet in shared memory and are added in
- * a fixed order.
+ * A workgroup has a block of rows and a tile. Its waves share the input
+ * features in runs of 32; a lane has 4 neighbouring columns. The waves' sums
+ * meet in shared memory and are added in a fixed order.
  *
- * grid: x blocks, or tokens; y tiles, narrow: their parts.
+ * grid: x tiles, y blocks, or tokens.
  */
 #ifndef W4_HIP_DOT_H
 #define W4_HIP_DOT_H
@@ -19,38 +18,26 @@
 /** What a variant is made for.
  *   CODE    gpu_int4 or gpu_e2m1 of a type
  *   ROWS    rows of a block
- *   LANES   lanes that have different columns: 32, or fewer (narrow), where
- *           the others have other word rows
  *   CHUNK   word rows after which a group may end: 4, or 1
  *   GATHER  rows of activations have any alignment, or a permutation
  *   THREADS of a workgroup */
-template <class CODE_, int ROWS_, int LANES_, int CHUNK_, bool GATHER_,
-        int THREADS_>
+template <class CODE_, int ROWS_, int CHUNK_, bool GATHER_, int THREADS_>
 struct dot_variant {
     typedef CODE_ CODE;
     static constexpr int ROWS = ROWS_;
-    static constexpr int LANES = LANES_;
     static constexpr int CHUNK = CHUNK_;
     static constexpr bool GATHER = GATHER_;
     static constexpr int THREADS = THREADS_;
     static constexpr int WAVES = THREADS / 32;
-    static constexpr int COLUMNS = 4 * LANES;
-    /* Word rows that are read at once, by groups of lanes; and by one lane. */
-    static constexpr int SUBROWS = 32 / LANES;
-    static constexpr int STEPS = CHUNK / SUBROWS;
     /* Chunks on their way from memory. */
-    static constexpr int AHEAD = LANES == 32 ? 2 : 4 * SUBROWS / 2;
+    static constexpr int AHEAD = 2;
     /* Activations through the scalar unit, which has registers for 2 rows. */
-    static constexpr bool UNIFORM = LANES == 32 && ROWS <= 2 && !GATHER;
-    /* Activations on their way from memory like words. */
-    static constexpr bool X_AHEAD = !UNIFORM && !GATHER && ROWS == 1;
-    /* Or of one word row at a time: of many rows there are too many. With
-     * GATHER all are there to be added up. */
+    static constexpr bool UNIFORM = ROWS <= 2 && !GATHER;
+    /* Activations of one word row at a time: of many rows there are too many.
+     * With GATHER all are there to be added up. */
     static constexpr bool X_LATE =
             !UNIFORM && ROWS > 1 && !(GATHER && CODE::ZEROS);
-    /* Runs of a wave that are added up at the end. */
-    static constexpr int PARTS = WAVES * SUBROWS;
-    static constexpr int SHARED = PARTS * ROWS * COLUMNS;
+    static constexpr int SHARED = WAVES * ROWS * W4_TILE_COLUMNS;
 };
 
 /** Chunks whose sums of activations the lanes of a wave have at a time. */
@@ -68,7 +55,7 @@ template <class V> struct dot_run {
     /* The lane's first column, from the first of the tile's arrays; its words
      * of a chunk, in bytes from the chunk's first. */
     uint32_t offset;
-    uint32_t word_bytes[V::STEPS];
+    uint32_t word_bytes[V::CHUNK];
     /* The expert's arrays. */
     const uint32_t *qweight;
     const char *scales;
@@ -87,8 +74,7 @@ template <class V> struct dot_run {
     uint32_t left;
     uint32_t group;
 
-    struct gpu_u4 ring[V::AHEAD][V::STEPS];
-    struct gpu_u4 x_ring[V::AHEAD][V::STEPS];
+    struct gpu_u4 ring[V::AHEAD][V::CHUNK];
     const char *next_words;
     uint32_t chunk_bytes;
     float scale[4];
@@ -102,22 +88,13 @@ template <class V> struct dot_run {
     float odd_sum[V::ROWS];
     float y[V::ROWS][4];
 
-    GPU_INLINE uint32_t subrow() const
-    {
-        return V::SUBROWS == 1 ? 0 : lane / V::LANES;
-    }
-
     /* Chunk i + ahead of the run, or the last again: no branch, no register to
      * keep. */
     GPU_INLINE void load(int slot, uint32_t i, int ahead)
     {
         GPU_UNROLL
-        for (int step = 0; step < V::STEPS; step++) {
+        for (int step = 0; step < V::CHUNK; step++) {
             ring[slot][step] = gpu_load4(next_words, word_bytes[step]);
-            if (V::X_AHEAD) {
-                uint32_t of = i + ahead < n ? i + ahead : n - 1;
-                x_ring[slot][step] = activations(0, of, slot, step);
-            }
         }
         next_words += (int32_t)i < (int32_t)n - ahead - 1 ? chunk_bytes : 0;
     }
@@ -130,10 +107,12 @@ template <class V> struct dot_run {
             uint32_t row = slot * V::CHUNK + step;
             return gpu_uniform_load4(next_x[r] + 4 * row, 0);
         }
-        uint32_t row = (first + i) * V::CHUNK + step * V::SUBROWS + subrow();
-        if (!V::GATHER) {
-            return gpu_read4(a[r], 16 * row);
-        }
+        uint32_t row = (first + i) * V::CHUNK + step;
+        return V::GATHER ? gather(r, row) : gpu_read4(a[r], 16 * row);
+    }
+
+    GPU_INLINE struct gpu_u4 gather(int r, uint32_t row) const
+    {
         struct gpu_u4 v;
         GPU_UNROLL
         for (int j = 0; j < 4; j++) {
@@ -179,17 +158,16 @@ template <class V> struct dot_run {
         }
     }
 
-    /* What the sums of a chunk's activations are to the lane's columns. Lanes
-     * that share columns count them once. */
+    /* Sums of a chunk's activations. */
     GPU_INLINE void chunk_sums(float even[V::ROWS], float odd[V::ROWS],
-            uint32_t i, const struct gpu_u4 x[V::ROWS][V::STEPS])
+            uint32_t i, const struct gpu_u4 x[V::ROWS][V::CHUNK])
     {
         GPU_UNROLL
         for (int r = 0; r < V::ROWS; r++) {
             even[r] = odd[r] = 0.0f;
             if (V::GATHER) {
                 GPU_UNROLL
-                for (int step = 0; step < V::STEPS; step++) {
+                for (int step = 0; step < V::CHUNK; step++) {
                     add_up(&even[r], &odd[r], x[r][step]);
                 }
                 continue;
@@ -199,10 +177,6 @@ template <class V> struct dot_run {
             if (CODE::HIGH_PAIRS) {
                 odd[r] = gpu_from_bits(
                         gpu_broadcast(gpu_bits(odd_sums[r]), 4 * i));
-            }
-            if (V::SUBROWS > 1) {
-                even[r] = subrow() == 0 ? even[r] : 0.0f;
-                odd[r] = subrow() == 0 ? odd[r] : 0.0f;
             }
         }
     }
@@ -237,7 +211,7 @@ template <class V> struct dot_run {
     /* Of many rows one pair after another: what dot products need besides, if
      * they are made of other instructions, would be made of all at once. */
     GPU_INLINE static void hold_x(
-            struct gpu_u4 x[V::ROWS][V::STEPS], int step, int j)
+            struct gpu_u4 x[V::ROWS][V::CHUNK], int step, int j)
     {
 #ifdef GPU_HAS_HOLD
         GPU_UNROLL
@@ -309,14 +283,13 @@ template <class V> struct dot_run {
     /* Chunk i, whose words are in that slot. */
     GPU_INLINE void multiply(int slot, uint32_t i)
     {
-        struct gpu_u4 x[V::ROWS][V::STEPS];
+        struct gpu_u4 x[V::ROWS][V::CHUNK];
         GPU_UNROLL
         for (int r = 0; r < V::ROWS; r++) {
             GPU_UNROLL
-            for (int step = 0; step < V::STEPS; step++) {
+            for (int step = 0; step < V::CHUNK; step++) {
                 if (!V::X_LATE) {
-                    x[r][step] = V::X_AHEAD ? x_ring[slot][step]
-                                            : activations(r, i, slot, step);
+                    x[r][step] = activations(r, i, slot, step);
                 }
             }
         }
@@ -341,7 +314,7 @@ template <class V> struct dot_run {
         }
         pair_up_sums(low, high);
         GPU_UNROLL
-        for (int step = 0; step < V::STEPS; step++) {
+        for (int step = 0; step < V::CHUNK; step++) {
             if (V::X_LATE) {
                 gpu_keep_order();
                 GPU_UNROLL
@@ -459,33 +432,16 @@ template <class V> struct dot_run {
     }
 };
 
-/** Column of a tile that is the workgroup's column `c`; width or more: none. */
-template <class V>
-GPU_INLINE uint32_t
-dot_column(const struct w4_gpu_gemm *p, const struct w4_gpu_place *tile,
-        uint32_t piece, uint32_t c)
-{
-    if (!p->b.gated) {
-        return piece * V::COLUMNS + c;
-    }
-    uint32_t pairs = V::COLUMNS / 2;
-    uint32_t column = piece * pairs + c % pairs;
-    if (column >= tile->half) {
-        return tile->width;
-    }
-    return c < pairs ? column : column + tile->half;
-}
-
 /** Sum of what the waves have of a row and a column, in the order of their
- * word rows. */
+ * input features. */
 template <class V>
 GPU_INLINE float
 dot_total(const float *shared, uint32_t row, uint32_t column)
 {
     float sum = 0.0f;
     GPU_UNROLL
-    for (int part = 0; part < V::PARTS; part++) {
-        sum += shared[(part * V::ROWS + row) * V::COLUMNS + column];
+    for (int wave = 0; wave < V::WAVES; wave++) {
+        sum += shared[(wave * V::ROWS + row) * W4_TILE_COLUMNS + column];
     }
     return sum;
 }
@@ -494,27 +450,29 @@ dot_total(const float *shared, uint32_t row, uint32_t column)
 template <class V>
 GPU_INLINE void
 dot_finish(const struct w4_gpu_gemm *p, const struct w4_gpu_place *tile,
-        const float *shared, uint32_t piece, uint32_t block, uint32_t expert)
+        const float *shared, uint32_t block, uint32_t expert)
 {
     typedef typename V::CODE::type TYPE;
     bool paired = p->result == W4_GPU_ACTIVATED && p->b.gated;
-    uint32_t width = paired ? V::COLUMNS / 2 : V::COLUMNS;
+    uint32_t columns = W4_TILE_COLUMNS;
+    uint32_t width = paired ? columns / 2 : columns;
     for (uint32_t i = gpu_thread(); i < V::ROWS * width; i += V::THREADS) {
         uint32_t row = i / width;
-        uint32_t c = i % width;
+        uint32_t column = i % width;
         uint32_t slot = gpu_block_slot(p, block, V::ROWS, row);
-        uint32_t column = dot_column<V>(p, tile, piece, c);
-        if (slot >= p->n_slots || column >= tile->width) {
+        if (slot >= p->n_slots ||
+                column >= (paired ? tile->half : tile->width)) {
             continue;
         }
         uint32_t natural = gpu_tile_column(tile, column);
         float x = gpu_finish(
-                p, dot_total<V>(shared, row, c), expert, natural, slot);
+                p, dot_total<V>(shared, row, column), expert, natural, slot);
         if (p->result == W4_GPU_ACTIVATED) {
             float up = 0.0f;
             if (paired) {
-                up = gpu_finish(p, dot_total<V>(shared, row, c + width), expert,
-                        gpu_tile_column(tile, column + tile->half), slot);
+                uint32_t opposite = column + tile->half;
+                up = gpu_finish(p, dot_total<V>(shared, row, opposite), expert,
+                        gpu_tile_column(tile, opposite), slot);
             }
             x = gpu_activate(&p->activation, x, up);
         }
@@ -526,52 +484,32 @@ dot_finish(const struct w4_gpu_gemm *p, const struct w4_gpu_place *tile,
 template <class V>
 GPU_INLINE void
 dot_finish_token(const struct w4_gpu_gemm *p, const struct w4_gpu_place *tile,
-        const float *shared, uint32_t piece, uint32_t token)
+        const float *shared, uint32_t token)
 {
     typedef typename V::CODE::type TYPE;
-    uint32_t c = gpu_thread();
-    if (c >= V::COLUMNS) {
-        return;
+    uint32_t column = gpu_thread();
+    if (column < tile->width) {
+        gpu_finish_token<TYPE>(p, token, gpu_tile_column(tile, column),
+                dot_total<V>(shared, 0, column));
     }
-    uint32_t column = dot_column<V>(p, tile, piece, c);
-    if (column >= tile->width) {
-        return;
-    }
-    uint32_t natural = gpu_tile_column(tile, column);
-    float sum = dot_total<V>(shared, 0, c);
-    for (uint32_t j = 0; j < p->choices && p->b.bias != nullptr; j++) {
-        uint32_t slot = token * p->choices + j;
-        int32_t expert = gpu_block_expert(p, slot, 1);
-        if (expert >= 0) {
-            sum += gpu_finish(p, 0.0f, (uint32_t)expert, natural, slot);
-        }
-    }
-    uint16_t *out =
-            (uint16_t *)p->out + (uint64_t)token * p->out_stride + natural;
-    if (p->accumulate) {
-        sum += TYPE::to_float(*out);
-    }
-    *out = (uint16_t)TYPE::round(sum);
 }
 
 /** Sets up a wave: its tile and columns. */
 template <class V>
 GPU_INLINE void
-dot_open(struct dot_run<V> *run, const struct w4_gpu_gemm *p, uint32_t index,
-        uint32_t piece)
+dot_open(struct dot_run<V> *run, const struct w4_gpu_gemm *p)
 {
     run->p = p;
     run->lane = gpu_thread() % 32;
-    run->tile = gpu_tile_at(&p->b, index);
+    run->tile = gpu_tile_at(&p->b, gpu_block_x());
     const struct w4_gpu_place *tile = &run->tile;
-    uint32_t column = dot_column<V>(p, tile, piece, run->lane % V::LANES * 4);
+    uint32_t column = run->lane * 4;
     /* A lane without columns works on the first ones, for nobody. */
     column = column < tile->width ? column : 0;
     run->offset = gpu_tile_offset(tile, column);
     GPU_UNROLL
-    for (int i = 0; i < V::STEPS; i++) {
-        uint32_t row = i * V::SUBROWS + run->subrow();
-        run->word_bytes[i] = (run->offset + row * tile->word_stride) * 4;
+    for (int i = 0; i < V::CHUNK; i++) {
+        run->word_bytes[i] = (run->offset + i * tile->word_stride) * 4;
     }
     run->second_perm = p->b.n_perms == 2 && column >= tile->half;
 }
@@ -582,18 +520,7 @@ GPU_INLINE void
 dot_set_expert(struct dot_run<V> *run, const struct w4_gpu_matrix *m,
         uint32_t expert)
 {
-    run->qweight = m->qweight + (uint64_t)expert * m->expert_words;
-    run->scales =
-            (const char *)m->scales + (uint64_t)expert * m->expert_scale_bytes;
-    run->offsets = nullptr;
-    if (m->offsets != nullptr) {
-        run->offsets = (const char *)m->offsets +
-                       (uint64_t)expert * m->expert_offset_bytes;
-    }
-    run->qzeros = nullptr;
-    if (m->qzeros != nullptr) {
-        run->qzeros = m->qzeros + (uint64_t)expert * m->expert_zeros;
-    }
+    gpu_set_arrays(run, m, expert);
     run->perm = nullptr;
     if (V::GATHER && m->perm != nullptr) {
         uint64_t which = (uint64_t)expert * m->n_perms + run->second_perm;
@@ -608,9 +535,8 @@ dot_put(float *shared, const struct dot_run<V> *run, unsigned wave,
 {
     GPU_UNROLL
     for (int r = 0; r < V::ROWS; r++) {
-        uint32_t part = wave * V::SUBROWS + run->subrow();
-        float *to = shared + (part * V::ROWS + r) * V::COLUMNS +
-                    run->lane % V::LANES * 4;
+        float *to = shared + (wave * V::ROWS + r) * W4_TILE_COLUMNS +
+                    run->lane * 4;
         GPU_UNROLL
         for (int c = 0; c < 4; c++) {
             to[c] = y[r][c];
@@ -626,18 +552,6 @@ dot_row(const struct w4_gpu_gemm *p, uint32_t slot)
     return (const uint32_t *)((const uint16_t *)p->a + row * p->a_stride);
 }
 
-/** The same arguments; their registers were free until here, where the compiler
- * has to read them again. */
-GPU_INLINE const struct w4_gpu_gemm *
-dot_arguments(const struct w4_gpu_gemm *p)
-{
-#ifdef GPU_HAS_ARGUMENTS
-    return gpu_arguments(p);
-#else
-    return p;
-#endif
-}
-
 /** Share `i` of `n` of the chunks of a run. */
 GPU_INLINE uint32_t
 dot_share(uint32_t n_chunks, uint32_t i, uint32_t n)
@@ -650,17 +564,14 @@ template <class V>
 GPU_INLINE void
 dot_block(const struct w4_gpu_gemm *p, float *shared)
 {
-    constexpr uint32_t pieces = V::SUBROWS;
-    uint32_t block = gpu_block_x();
-    uint32_t index = gpu_block_y() / pieces;
-    uint32_t piece = gpu_block_y() % pieces;
+    uint32_t block = gpu_block(p);
     int32_t expert = gpu_block_expert(p, block, V::ROWS);
     if (expert < 0) {
         return;
     }
     unsigned wave = (unsigned)gpu_uniform((int)(gpu_thread() / 32));
     struct dot_run<V> run;
-    dot_open(&run, p, index, piece);
+    dot_open(&run, p);
     dot_set_expert(&run, &p->b, (uint32_t)gpu_uniform(expert));
     GPU_UNROLL
     for (int r = 0; r < V::ROWS; r++) {
@@ -682,8 +593,8 @@ dot_block(const struct w4_gpu_gemm *p, float *shared)
     }
     dot_put(shared, &run, wave, y);
     gpu_barrier();
-    dot_finish<V>(V::ROWS > 1 || V::GATHER ? dot_arguments(p) : p, &run.tile,
-            shared, piece, block, (uint32_t)expert);
+    dot_finish<V>(V::ROWS > 1 || V::GATHER ? gpu_again(p) : p, &run.tile,
+            shared, block, (uint32_t)expert);
 }
 
 /** All experts of a token, one after another, the waves sharing them all. */
@@ -691,10 +602,7 @@ template <class V>
 GPU_INLINE void
 dot_token(const struct w4_gpu_gemm *p, float *shared)
 {
-    constexpr uint32_t pieces = V::SUBROWS;
-    uint32_t token = gpu_block_x();
-    uint32_t index = gpu_block_y() / pieces;
-    uint32_t piece = gpu_block_y() % pieces;
+    uint32_t token = gpu_block(p);
     unsigned wave = (unsigned)gpu_uniform((int)(gpu_thread() / 32));
     uint32_t n_chunks = p->b.n_in / (W4_WORD_CODES * V::CHUNK);
     uint32_t at = dot_share(n_chunks * p->choices, wave, V::WAVES);
@@ -702,12 +610,12 @@ dot_token(const struct w4_gpu_gemm *p, float *shared)
     uint32_t choice = (uint32_t)gpu_uniform((int)(at / n_chunks));
     uint32_t first = at - choice * n_chunks;
     struct dot_run<V> run;
-    dot_open(&run, p, index, piece);
+    dot_open(&run, p);
     float y[1][4] = {};
     for (uint32_t n; at < last; at += n, choice++, first = 0) {
         n = n_chunks - first;
         n = n < last - at ? n : last - at;
-        const struct w4_gpu_gemm *now = dot_arguments(p);
+        const struct w4_gpu_gemm *now = gpu_again(p);
         uint32_t slot = token * now->choices + choice;
         int32_t expert = gpu_block_expert(now, slot, 1);
         if (expert < 0) {
@@ -725,7 +633,7 @@ dot_token(const struct w4_gpu_gemm *p, float *shared)
     }
     dot_put(shared, &run, wave, y);
     gpu_barrier();
-    dot_finish_token<V>(dot_arguments(p), &run.tile, shared, piece, token);
+    dot_finish_token<V>(gpu_again(p), &run.tile, shared, token);
 }
 
 /** A kernel of that name; the rest are a variant's parameters. */
@@ -747,16 +655,15 @@ dot_token(const struct w4_gpu_gemm *p, float *shared)
 
 /** All variants of a code; hip/plan.c chooses. */
 #define DOT_KERNELS(suffix, CODE)                                              \
-    DOT_KERNEL(w4_dot1_##suffix, CODE, 1, 32 / W4_GPU_DOT1_PIECES, 4, false)   \
-    DOT_KERNEL(w4_dot2_##suffix, CODE, 2, 32, 4, false)                        \
-    DOT_KERNEL(w4_dot4_##suffix, CODE, 4, 32, 4, false)                        \
-    DOT_KERNEL(w4_dot8_##suffix, CODE, 8, 32, 4, false)                        \
-    DOT_KERNEL(w4_dot1_gather_##suffix, CODE, 1, 32, 4, true)                  \
-    DOT_KERNEL(w4_dot4_gather_##suffix, CODE, 4, 32, 4, true)                  \
-    DOT_KERNEL(w4_dot1_any_##suffix, CODE, 1, 32, 1, true)                     \
-    DOT_TOKEN_KERNEL(                                                          \
-            w4_token_##suffix, CODE, 1, 32 / W4_GPU_TOKEN_PIECES, 4, false)    \
-    DOT_TOKEN_KERNEL(w4_token_gather_##suffix, CODE, 1, 32, 4, true)           \
-    DOT_TOKEN_KERNEL(w4_token_any_##suffix, CODE, 1, 32, 1, true)
+    DOT_KERNEL(w4_dot1_##suffix, CODE, 1, 4, false)                            \
+    DOT_KERNEL(w4_dot2_##suffix, CODE, 2, 4, false)                            \
+    DOT_KERNEL(w4_dot4_##suffix, CODE, 4, 4, false)                            \
+    DOT_KERNEL(w4_dot8_##suffix, CODE, 8, 4, false)                            \
+    DOT_KERNEL(w4_dot1_gather_##suffix, CODE, 1, 4, true)                      \
+    DOT_KERNEL(w4_dot4_gather_##suffix, CODE, 4, 4, true)                      \
+    DOT_KERNEL(w4_dot1_any_##suffix, CODE, 1, 1, true)                         \
+    DOT_TOKEN_KERNEL(w4_token_##suffix, CODE, 1, 4, false)                     \
+    DOT_TOKEN_KERNEL(w4_token_gather_##suffix, CODE, 1, 4, true)               \
+    DOT_TOKEN_KERNEL(w4_token_any_##suffix, CODE, 1, 1, true)
 
 #endif

@@ -48,6 +48,14 @@ struct gpu_bf16 {
     }
 #endif
 
+#ifdef GPU_HAS_PARTS
+    static GPU_INLINE void mma_part(
+            struct gpu_part *part, const uint32_t b[8], const uint32_t x[4])
+    {
+        gpu_part_bf16(part, b, x);
+    }
+#endif
+
     static GPU_INLINE uint32_t round(float x)
     {
         return gpu_float_to_bf16(x);
@@ -73,6 +81,14 @@ struct gpu_f16 {
             const uint32_t *b, unsigned n)
     {
         gpu_mma_f16(acc, a, b, n);
+    }
+#endif
+
+#ifdef GPU_HAS_PARTS
+    static GPU_INLINE void mma_part(
+            struct gpu_part *part, const uint32_t b[8], const uint32_t x[4])
+    {
+        gpu_part_f16(part, b, x);
     }
 #endif
 

@@ -10,26 +10,18 @@
 
 #include <stdint.h>
 
-/** Threads of a workgroup of the kernels dot and token: more hide the way to
- * memory, fewer have less to do besides. Workgroups that share a tile in the
- * kernels dot1 and token, so that few rows are work for all of a GPU. */
-#if defined(__CUDACC__) || defined(W4_HIP_PLATFORM_NVIDIA)
 enum {
-    W4_GPU_DOT_THREADS = 256,
-    W4_GPU_DOT1_PIECES = 2,
-    W4_GPU_TOKEN_THREADS = 256,
-    W4_GPU_TOKEN_PIECES = 4
-};
-#else
-enum {
+    /** Threads of a workgroup of the kernels dot and token: more hide the way
+     * to memory, fewer have less to do besides. */
     W4_GPU_DOT_THREADS = 128,
-    W4_GPU_DOT1_PIECES = 1,
     W4_GPU_TOKEN_THREADS = 256,
-    W4_GPU_TOKEN_PIECES = 1
-};
-#endif
-
-enum {
+    /** Of the kernels split, and workgroups that share a tile there. */
+    W4_GPU_SPLIT1_THREADS = 256,
+    W4_GPU_SPLIT1_PIECES = 2,
+    W4_GPU_SPLIT8_THREADS = 64,
+    W4_GPU_SPLIT8_PIECES = 1,
+    W4_GPU_SPLIT_TOKEN_THREADS = 512,
+    W4_GPU_SPLIT_TOKEN_PIECES = 4,
     /** Of the kernels mma. */
     W4_GPU_MMA_THREADS = 128,
     /** Of the kernel align, and of the others. */
@@ -117,9 +109,11 @@ enum w4_gpu_result {
     W4_GPU_TOKENS = 3
 };
 
-/** The kernels dot and mma: rows of activations times their experts. */
+/** The kernels dot, split and mma: rows of activations times their experts. */
 struct w4_gpu_gemm {
     struct w4_gpu_matrix b;
+    /** Block, or token, of the launch's first row of the grid. */
+    uint32_t first_block;
     /** Rows; slot s has row s / top_k. */
     const void *a;
     uint64_t a_stride;

@@ -10,6 +10,24 @@
  */
 #include "blocks.h"
 
+/* Slots whose sums are on their way at a time. */
+enum { REDUCE_AHEAD = 8 };
+
+/* 4 columns of a slot; zeros of one that is none, or not here. */
+GPU_INLINE struct gpu_u4
+reduce_load(const struct w4_gpu_reduce *p, uint32_t token, uint32_t choice,
+        uint32_t column)
+{
+    struct gpu_u4 none = {{0, 0, 0, 0}};
+    uint64_t slot = (uint64_t)token * p->choices + choice;
+    bool is_here = choice < p->choices &&
+                   (p->ids == nullptr ||
+                           gpu_local_expert(p->ids[slot], p->expert_map,
+                                   p->n_experts_global, p->n_experts) >= 0);
+    return is_here ? gpu_load4(p->sums + slot * p->n_columns, column * 4)
+                   : none;
+}
+
 GPU_KERNEL(W4_GPU_THREADS, w4_reduce, w4_gpu_reduce, p)
 {
     uint32_t token = gpu_block_x();
@@ -18,16 +36,18 @@ GPU_KERNEL(W4_GPU_THREADS, w4_reduce, w4_gpu_reduce, p)
         return;
     }
     float sum[4] = {0.0f, 0.0f, 0.0f, 0.0f};
-    for (uint32_t j = 0; j < p.choices; j++) {
-        uint64_t slot = (uint64_t)token * p.choices + j;
-        if (p.ids != nullptr && gpu_local_expert(p.ids[slot], p.expert_map,
-                                        p.n_experts_global, p.n_experts) < 0) {
-            continue;
-        }
-        struct gpu_u4 v = gpu_load4(p.sums + slot * p.n_columns, column * 4);
+    for (uint32_t first = 0; first < p.choices; first += REDUCE_AHEAD) {
+        struct gpu_u4 v[REDUCE_AHEAD];
         GPU_UNROLL
-        for (int c = 0; c < 4; c++) {
-            sum[c] += gpu_from_bits(v.v[c]);
+        for (uint32_t j = 0; j < REDUCE_AHEAD; j++) {
+            v[j] = reduce_load(&p, token, first + j, column);
+        }
+        GPU_UNROLL
+        for (uint32_t j = 0; j < REDUCE_AHEAD; j++) {
+            GPU_UNROLL
+            for (int c = 0; c < 4; c++) {
+                sum[c] += gpu_from_bits(v[j].v[c]);
+            }
         }
     }
     uint64_t at = token * p.out_stride + column;

@@ -56,26 +56,57 @@ gpu_e8m0_to_float(uint32_t byte)
                                        : byte << 23);
 }
 
-/** One element of an array of scales: its bits, to be on their way early, and
- * what they are. */
+/** Bytes of an element of an array of scales. */
 GPU_INLINE uint32_t
-gpu_scale_bits(const void *p, uint32_t type, uint32_t i)
+gpu_scale_size(uint32_t type)
 {
-    if (type == W4MOE_F8_E8M0) {
-        return gpu_load_u8(p, i);
-    }
-    return type == W4MOE_F32 ? gpu_load1(p, 4 * i) : gpu_load_u16(p, 2 * i);
+    return type == W4MOE_F8_E8M0 ? 1 : type == W4MOE_F32 ? 4 : 2;
 }
 
-GPU_INLINE float
-gpu_scale_of_bits(uint32_t bits, uint32_t type)
+/** Elements i .. i + N - 1 of an array of scales, N = 1 or 2 and i a multiple
+ * of it: the u32 that they stand in, to be on their way early. The same loads
+ * for every type: after a branch compilers copy what was loaded, and wait for
+ * it. */
+template <int N>
+GPU_INLINE void
+gpu_scale_words(uint32_t words[N], const void *p, uint32_t type, uint32_t i)
 {
-    if (type == W4MOE_F8_E8M0) {
-        return gpu_e8m0_to_float(bits);
+    uint32_t size = gpu_scale_size(type);
+    uint32_t byte = i * size & ~3u;
+    words[0] = gpu_load1(p, byte);
+    if (N == 2) {
+        words[N - 1] = gpu_load1(p, byte + (size == 4 ? 4 : 0));
     }
-    return type == W4MOE_F32   ? gpu_from_bits(bits)
-           : type == W4MOE_F16 ? gpu_f16_to_float(bits)
-                               : gpu_bf16_to_float(bits);
+}
+
+/** What they are. */
+template <int N>
+GPU_INLINE void
+gpu_scales_of_words(
+        float s[N], const uint32_t words[N], uint32_t type, uint32_t i)
+{
+    if (type == W4MOE_F32) {
+        GPU_UNROLL
+        for (int c = 0; c < N; c++) {
+            s[c] = gpu_from_bits(words[c]);
+        }
+        return;
+    }
+    uint32_t size = gpu_scale_size(type);
+    uint32_t bits = words[0] >> 8 * (i * size & 3u);
+    if (type == W4MOE_F8_E8M0) {
+        GPU_UNROLL
+        for (int c = 0; c < N; c++) {
+            s[c] = gpu_e8m0_to_float(bits >> 8 * c & 255u);
+        }
+        return;
+    }
+    GPU_UNROLL
+    for (int c = 0; c < N; c++) {
+        uint32_t half = bits >> 16 * c & 0xFFFFu;
+        s[c] = type == W4MOE_F16 ? gpu_f16_to_float(half)
+                                 : gpu_bf16_to_float(half);
+    }
 }
 
 /** Elements i .. i + 3, i a multiple of 4. */
@@ -106,6 +137,48 @@ gpu_load_scales4(float s[4], const void *p, uint32_t type, uint32_t i)
             for (int c = 0; c < 4; c++) {
                 s[c] = gpu_bf16_to_float(v.v[c / 2] >> 16 * (c % 2));
             }
+        }
+    }
+}
+
+/** Elements i .. i + 3, i a multiple of 4: their bits, to be on their way
+ * early, by the same loads for every type but F32; of the narrowest one twice.
+ * */
+GPU_INLINE struct gpu_u4
+gpu_scale_bits4(const void *p, uint32_t type, uint32_t i)
+{
+    uint32_t byte = i * gpu_scale_size(type);
+    struct gpu_u4 bits;
+    bits.v[0] = gpu_load1(p, byte);
+    bits.v[1] = gpu_load1(p, byte + (type == W4MOE_F8_E8M0 ? 0 : 4));
+    bits.v[2] = bits.v[3] = 0;
+    if (type == W4MOE_F32) {
+        bits.v[2] = gpu_load1(p, byte + 8);
+        bits.v[3] = gpu_load1(p, byte + 12);
+    }
+    return bits;
+}
+
+/** What they are. */
+GPU_INLINE void
+gpu_scales_of_bits4(float s[4], struct gpu_u4 bits, uint32_t type)
+{
+    if (type == W4MOE_F8_E8M0) {
+        GPU_UNROLL
+        for (int c = 0; c < 4; c++) {
+            s[c] = gpu_e8m0_to_float(bits.v[0] >> 8 * c & 255u);
+        }
+    } else if (type == W4MOE_F32) {
+        GPU_UNROLL
+        for (int c = 0; c < 4; c++) {
+            s[c] = gpu_from_bits(bits.v[c]);
+        }
+    } else {
+        GPU_UNROLL
+        for (int c = 0; c < 4; c++) {
+            uint32_t half = bits.v[c / 2] >> 16 * (c % 2) & 0xFFFFu;
+            s[c] = type == W4MOE_F16 ? gpu_f16_to_float(half)
+                                     : gpu_bf16_to_float(half);
         }
     }
 }

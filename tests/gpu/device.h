@@ -55,6 +55,12 @@ struct gpu_shim_lanes {
 const gpu_shim_lanes &gpu_shim_gather(const char *operation,
         const gpu_site &site, const uint32_t *words, size_t n_words);
 
+/** 16 bytes that the thread copies, later than it says so: zeros, if `from` is
+ * NULL. See copies.h. */
+void gpu_shim_copy(const gpu_site &site, void *to, const void *from);
+void gpu_shim_copies_end(void);
+void gpu_shim_copies_wait(size_t n);
+
 /** The workgroup's array of a GPU_SHARED, which a key stands for. */
 void *gpu_shim_shared(const gpu_site &site, const void *key, size_t n_bytes);
 

@@ -28,15 +28,15 @@ gpu_host_product(uint32_t a, uint32_t b)
            static_cast<double>(gpu_from_bits(b));
 }
 
-/* n pairs, a multiple of 4, of a row in shared memory. */
+/* n u32, 2 or a multiple of 4, of shared memory. */
 GPU_INLINE void
-gpu_host_load_row(
-        const gpu_site &site, uint32_t *v, const uint32_t *row, unsigned n)
+gpu_host_load_row(const char *operation, const gpu_site &site, uint32_t *v,
+        const uint32_t *row, unsigned n)
 {
     if (!gpu_shim_is_shared(row, n * sizeof(*row))) {
-        gpu_shim_fail(site, "gpu_load_a: not in shared memory");
+        gpu_shim_fail(site, "%s: not in shared memory", operation);
     }
-    gpu_host_aligned("gpu_load_a", site, row, 16);
+    gpu_host_aligned(operation, site, row, n == 2 ? 8 : 16);
     memcpy(v, row, n * sizeof(*row));
 }
 

@@ -9,6 +9,8 @@
 #include "../../hip/kernels/mma_f16.hip"
 #include "../../hip/kernels/route.hip"
 #include "../../hip/kernels/rows.hip"
+#include "../../hip/kernels/split_bf16.hip"
+#include "../../hip/kernels/split_f16.hip"
 
 #include "fake_hip.h"
 #include "images.h"

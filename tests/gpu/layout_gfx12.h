@@ -11,12 +11,10 @@
 enum {
     GPU_ROW_PAD = 4,
     GPU_STAGE = 2,
-    GPU_WORDS_AHEAD = 1,
     GPU_ACC_ROWS = 8,
     GPU_ACC_COLUMNS = 1,
     GPU_K_STEPS = 2,
     GPU_N_STEPS = 2,
-    GPU_WORD_PAIRS = 0,
     GPU_STEP_WORDS = 1
 };
 
@@ -66,7 +64,7 @@ gpu_load_a(const uint32_t *rows, unsigned stride, unsigned lane, unsigned s,
         gpu_site site = gpu_here())
 {
     struct gpu_a a;
-    gpu_host_load_row(site, a.v,
+    gpu_host_load_row("gpu_load_a", site, a.v,
             rows + lane % 16 * stride + 4 * gpu_word_row(lane, s, 0), 4);
     return a;
 }

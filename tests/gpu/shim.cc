@@ -10,6 +10,7 @@
 #include <string.h>
 #include <vector>
 
+#include "copies.h"
 #include "device.h"
 #include "fiber.h"
 #include "order.h"
@@ -46,6 +47,7 @@ struct gpu_thread_record {
     /* What it waits in. */
     const char *operation;
     gpu_site site;
+    gpu_copies copies;
 };
 
 /* Threads that wait for each other. */
@@ -84,6 +86,8 @@ class worker
     const gpu_shim_lanes &gather(const char *operation, const gpu_site &site,
             const uint32_t *words, size_t n_words);
     void *shared_array(const gpu_site &site, const void *key, size_t n_bytes);
+    /* Of the running thread. */
+    gpu_copies &copies();
 
     gpu_shared shared;
     char message[512] = "";
@@ -314,6 +318,12 @@ worker::meet(meeting &m, unsigned begin, unsigned n, thread_state state,
     return true;
 }
 
+gpu_copies &
+worker::copies()
+{
+    return threads[gpu_shim_now.thread]->copies;
+}
+
 void
 worker::barrier(const gpu_site &site)
 {
@@ -375,6 +385,7 @@ worker::prepare_threads()
             gpu_fiber_restart(&threads[t]->fiber);
         }
         threads[t]->state = READY;
+        threads[t]->copies.clear();
         ready.add(t);
     }
     for (auto &wave : waves) {
@@ -469,6 +480,29 @@ gpu_shim_gather(const char *operation, const gpu_site &site,
 {
     gpu_tsan_pause pause;
     return current->gather(operation, site, words, n_words);
+}
+
+void
+gpu_shim_copy(const gpu_site &site, void *to, const void *from)
+{
+    gpu_tsan_pause pause;
+    if (!current->shared.contains(to, 16)) {
+        current->fail(site, "a copy to what is not shared memory");
+    }
+    current->copies().add(to, from);
+}
+
+void
+gpu_shim_copies_end(void)
+{
+    gpu_tsan_pause pause;
+    current->copies().end_batch();
+}
+
+void
+gpu_shim_copies_wait(size_t n)
+{
+    current->copies().wait(n);
 }
 
 void *

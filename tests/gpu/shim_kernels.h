@@ -237,7 +237,13 @@ GPU_KERNEL(32, shim_mma, shim_mma_args, p)
         acc.v[i] = p.c[gpu_acc_row(lane, i) * 32 + gpu_acc_column(lane, i)];
     }
     for (unsigned s = 0; s < GPU_K_STEPS; s++) {
+#ifdef GPU_HAS_ASYNC
+        const uint32_t at =
+                gpu_part_line(lane) * SHIM_STRIDE + gpu_part_word(lane) * 4;
+        struct gpu_a a = gpu_get_a(gpu_place_of(rows + at), SHIM_STRIDE);
+#else
         struct gpu_a a = gpu_load_a(rows, SHIM_STRIDE, lane, s);
+#endif
         for (unsigned n = 0; n < GPU_N_STEPS; n++) {
             uint32_t b[4 * GPU_STEP_WORDS];
             for (unsigned i = 0; i < GPU_STEP_WORDS; i++) {
@@ -262,8 +268,7 @@ GPU_KERNEL(32, shim_mma, shim_mma_args, p)
 SHIM_KERNEL(shim_layout)
 {
     unsigned lane = gpu_thread() % 32;
-    bool good = GPU_K_STEPS * GPU_N_STEPS * GPU_STEP_WORDS >= 4 &&
-                GPU_STAGE % GPU_WORDS_AHEAD == 0;
+    bool good = GPU_K_STEPS * GPU_N_STEPS * GPU_STEP_WORDS >= 4;
     for (unsigned i = 0; i < 16; i++) {
         unsigned smaller = 0;
         for (unsigned j = 0; j < 8; j++) {
@@ -284,11 +289,40 @@ SHIM_KERNEL(shim_layout)
         good = good && (i < 8 || gpu_acc_column(lane, i) ==
                                          gpu_acc_column(lane, i - 8) + 16);
     }
-    for (unsigned n = 0; GPU_WORD_PAIRS && n < GPU_N_STEPS; n++) {
+#ifdef GPU_HAS_ASYNC
+    for (unsigned n = 0; n < GPU_N_STEPS; n++) {
         unsigned column = gpu_word_column(lane, n, 0);
         good = good && column % 2 == 0 &&
                gpu_word_column(lane, n, 1) == column + 1 &&
                gpu_word_row(lane, 0, 0) == gpu_word_row(lane, 0, 1);
     }
+#endif
     p.out[gpu_thread()] = good;
 }
+
+/* ------------------------------------------------------------------ copies */
+
+#ifdef GPU_HAS_ASYNC
+/* out: 16 bytes of each thread from those of another lane; of the last lane's
+ * zeros. */
+#define COPY_KERNEL(name, WAIT, BARRIER)                                       \
+    SHIM_KERNEL(name)                                                          \
+    {                                                                          \
+        GPU_SHARED(uint32_t, pieces, SHIM_TEST_THREADS * 4);                   \
+        unsigned t = gpu_thread();                                             \
+        gpu_shared_place mine = gpu_place_of(pieces + 4 * t);                  \
+        gpu_copy4_async(mine, p.in + 4 * t, t % 32 != 31);                     \
+        gpu_copies_end();                                                      \
+        gpu_copies_end();                                                      \
+        WAIT;                                                                  \
+        BARRIER;                                                               \
+        struct gpu_u4 v = gpu_get4(gpu_place_of(pieces + 4 * (t ^ p.n)));      \
+        for (unsigned i = 0; i < 4; i++) {                                     \
+            p.out[4 * t + i] = v.v[i];                                         \
+        }                                                                      \
+    }
+
+COPY_KERNEL(shim_copy, gpu_copies_wait<1>(), gpu_wave_barrier())
+COPY_KERNEL(shim_copy_no_wait, gpu_copies_wait<2>(), gpu_wave_barrier())
+COPY_KERNEL(shim_copy_no_barrier, gpu_copies_wait<1>(), )
+#endif

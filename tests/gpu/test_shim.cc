@@ -522,6 +522,50 @@ START_TEST(test_layout_promises)
 }
 END_TEST
 
+/* ------------------------------------------------------------------ copies */
+
+static bool
+copies_right(const char *name, uint64_t seed)
+{
+    uint32_t partner = 1u << seed % 5;
+    std::vector<uint32_t> in = numbers(4 * N);
+    std::vector<uint32_t> out(4 * N);
+    shim_test_args args = {out.data(), in.data(), partner};
+    gpu_shim_seed(seed);
+    ck_assert_int_eq(gpu_shim_launch(kernel_named(name, GPU_SHIM_NVIDIA), 1, 1,
+                             N, &args, sizeof(args)),
+            0);
+    bool good = true;
+    for (unsigned i = 0; i < 4 * N; i++) {
+        unsigned t = i / 4 ^ partner;
+        uint32_t expected = t % 32 == 31 ? 0 : in[4 * t + i % 4];
+        good = good && out[i] == expected;
+    }
+    return good;
+}
+
+START_TEST(test_copies)
+{
+    ck_assert(copies_right("shim_copy", (uint64_t)_i));
+}
+END_TEST
+
+START_TEST(test_copies_not_waited_for)
+{
+    ck_assert(!copies_right("shim_copy_no_wait", (uint64_t)_i));
+}
+END_TEST
+
+START_TEST(test_copies_without_barrier)
+{
+    unsigned n_right = 0;
+    for (uint64_t seed = 0; seed < N_SEEDS; seed++) {
+        n_right += copies_right("shim_copy_no_barrier", seed);
+    }
+    ck_assert_uint_lt(n_right, N_SEEDS);
+}
+END_TEST
+
 /* ----------------------------------------------------- several at a time */
 
 static void *
@@ -582,6 +626,9 @@ main(void)
     tcase_add_loop_test(tc, test_mma, 0, 3 * N_LAYOUTS);
     tcase_add_loop_test(tc, test_mma_wrong_lane, 0, N_LAYOUTS);
     tcase_add_loop_test(tc, test_layout_promises, 0, N_LAYOUTS);
+    tcase_add_loop_test(tc, test_copies, 0, N_SEEDS);
+    tcase_add_loop_test(tc, test_copies_not_waited_for, 0, N_SEEDS);
+    tcase_add_test(tc, test_copies_without_barrier);
     tcase_add_test(tc, test_os_threads);
     suite_add_tcase(suite, tc);
     SRunner *runner = srunner_create(suite);

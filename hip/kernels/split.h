@@ -1,0 +1,562 @@
+/* SPDX-License-Identifier: MIT
+ * Copyright (C) 2026 The w4moe authors */
+/**
+ * The kernels split: up to 8 rows of activations times a tile of their expert,
+ * by matrix instructions that have 8 rows, where there are such.
+ *
+ * A lane has 4 neighbouring columns and, in w13, the 4 opposite in the tile's
+ * second half. Words and rows come several chunks of 32 k ahead, to a part of
+ * shared memory that is the wave's own, so that no wave waits for another.
+ * Waves stand beside each other, or share the input features, so that few rows
+ * are work for all of a GPU. The sums meet in shared memory; shares are added
+ * in their order.
+ *
+ * grid: x tiles times PIECES, y blocks, or tokens. Groups and K are multiples
+ * of 32, rows begin at multiples of 16 bytes.
+ */
+#ifndef W4_HIP_SPLIT_H
+#define W4_HIP_SPLIT_H
+
+#include "blocks.h"
+
+#ifdef GPU_HAS_PARTS
+
+/** What a variant is made for.
+ *   CODE    gpu_int4 or gpu_e2m1 of a type
+ *   ROWS    rows of a block: 8, or 1
+ *   HALVES  2: columns are of both halves of a tile; 1: of a matrix that is not
+ *           gated
+ *   GROUPS  waves that stand beside each other
+ *   SHARES  waves that share the input features
+ *   AHEAD   chunks on their way from memory */
+template <class CODE_, int ROWS_, int HALVES_, int GROUPS_, int SHARES_,
+        int AHEAD_>
+struct split_variant {
+    typedef CODE_ CODE;
+    static constexpr int ROWS = ROWS_;
+    static constexpr int HALVES = HALVES_;
+    static constexpr int GROUPS = GROUPS_;
+    static constexpr int SHARES = SHARES_;
+    static constexpr int AHEAD = AHEAD_;
+    static constexpr int WAVES = GROUPS * SHARES;
+    static constexpr int THREADS = 32 * WAVES;
+    /* Workgroups of a tile; columns of one, in each half. */
+    static constexpr int PIECES = 4 / HALVES / GROUPS;
+    static constexpr int COLUMNS = 32 * GROUPS;
+    /* Products of a chunk: of 2 columns of each lane. */
+    static constexpr int PARTS = 2 * HALVES;
+    /* u32 of shared memory that a wave has: rows and words of the chunks that
+     * are ahead, 16 bytes of each for a lane; then its sums. */
+    static constexpr int CHUNK = (1 + HALVES) * 32 * 4;
+    static constexpr int RING = AHEAD * CHUNK;
+    static constexpr int SUMS = ROWS * HALVES * 32;
+    static_assert(SUMS <= RING, "room for a wave's sums");
+};
+
+/** Chunks between two scalings, at most. */
+enum { SPLIT_SEGMENT = 4 };
+
+/** The sums of one wave for one expert. */
+template <class V> struct split_run {
+    typedef typename V::CODE CODE;
+    typedef typename CODE::type TYPE;
+
+    const struct w4_gpu_gemm *p;
+    struct w4_gpu_place tile;
+    unsigned lane;
+    /* The lane's first columns, from the first of the tile's arrays. */
+    uint32_t offset[V::HALVES];
+    /* The expert's arrays. */
+    const uint32_t *qweight;
+    const char *scales;
+    const char *offsets;
+    const uint32_t *qzeros;
+    /* The lane's row, if it has one. */
+    const uint32_t *a;
+    bool has_row;
+    /* What the lane copies of words: 4 columns of a row, 8 lanes a row, so that
+     * neighbours copy what stands side by side. */
+    uint32_t copy_offset[V::HALVES];
+    /* In the wave's part of shared memory: the lane's 16 bytes of its row,
+     * where it copies words to, where it finds its own. */
+    gpu_shared_place row_place;
+    gpu_shared_place copy_place;
+    gpu_shared_place words_place;
+
+    /* Chunks: the next one, the next to be asked for, the first that is not the
+     * wave's, the first of the next group. */
+    uint32_t chunk;
+    uint32_t next;
+    uint32_t end;
+    uint32_t group;
+    uint32_t group_end;
+    uint32_t segment_end;
+
+    const char *next_words[V::HALVES];
+    const char *next_x;
+    uint32_t chunk_bytes;
+    /* Of the group: as they came. Zero points without qzeros. */
+    struct gpu_u4 scale_bits[V::HALVES];
+    uint32_t zero_bits[V::HALVES];
+    float zero;
+
+    struct gpu_part sum[V::PARTS];
+    struct gpu_part row_sum;
+    struct gpu_part y[V::PARTS];
+
+    /* Where 16 bytes of words stand in a chunk: what 8 lanes read together is
+     * in different banks. */
+    static GPU_INLINE uint32_t words_at(uint32_t row, uint32_t line)
+    {
+        return (32 + row * 8 + (line ^ 2 * row)) * 4;
+    }
+
+    GPU_INLINE void set_ring(uint32_t *ring)
+    {
+        row_place = gpu_place_of(ring + lane * 4);
+        copy_place = gpu_place_of(ring + words_at(lane / 8, lane % 8));
+        words_place = gpu_place_of(
+                ring + words_at(gpu_part_word(lane), gpu_part_line(lane)));
+    }
+
+    /* The next chunk sets out, if there is one. */
+    GPU_INLINE void load()
+    {
+        if (next < end) {
+            uint32_t to = next % V::AHEAD * V::CHUNK;
+            gpu_copy4_async(gpu_place_at(row_place, to), next_x, has_row);
+            next_x += 64;
+            GPU_UNROLL
+            for (int h = 0; h < V::HALVES; h++) {
+                gpu_copy4_async(gpu_place_at(copy_place, to + h * 128),
+                        next_words[h], true);
+                next_words[h] += chunk_bytes;
+            }
+        }
+        next++;
+        gpu_copies_end();
+    }
+
+    GPU_INLINE void load_group()
+    {
+        uint32_t at = tile.scale + group * tile.scale_stride;
+        GPU_UNROLL
+        for (int h = 0; h < V::HALVES; h++) {
+            scale_bits[h] =
+                    gpu_scale_bits4(scales, p->b.scale_type, at + offset[h]);
+            if (CODE::ZEROS && qzeros != nullptr) {
+                zero_bits[h] =
+                        gpu_load1(qzeros + tile.zero + group * tile.zero_stride,
+                                offset[h] / W4_WORD_ZEROS * 4);
+            }
+        }
+    }
+
+    GPU_INLINE void clear_sums()
+    {
+        GPU_UNROLL
+        for (int i = 0; i < 4; i++) {
+            GPU_UNROLL
+            for (int n = 0; n < V::PARTS; n++) {
+                sum[n].v[i] = 0.0f;
+            }
+            row_sum.v[i] = 0.0f;
+        }
+    }
+
+    /* Subtracts what stands beside codes, and zero points, by the row's sums:
+     * those cost less than a subtraction for each code. */
+    GPU_INLINE void subtract_zeros()
+    {
+        if (qzeros != nullptr) {
+            GPU_UNROLL
+            for (int j = 0; j < 4 * V::PARTS; j++) {
+                uint32_t nibbles =
+                        zero_bits[j / 8] >> 4 * (offset[j / 8] % W4_WORD_ZEROS);
+                float *s = &sum[j / 4].v[j % 4];
+                *s = gpu_fma(-(CODE::RAW_BASE + gpu_zero(nibbles, j / 2 % 4)),
+                        row_sum.v[j % 2], *s);
+            }
+            return;
+        }
+        GPU_UNROLL
+        for (int j = 0; j < 4 * V::PARTS; j++) {
+            float *s = &sum[j / 4].v[j % 4];
+            *s = gpu_fma(-(CODE::RAW_BASE + zero), row_sum.v[j % 2], *s);
+        }
+    }
+
+    /* Adds the scaled sums to y. */
+    GPU_INLINE void end_segment()
+    {
+        if (CODE::ZEROS) {
+            subtract_zeros();
+        }
+        GPU_UNROLL
+        for (int h = 0; h < V::HALVES; h++) {
+            float scale[4];
+            gpu_scales_of_bits4(scale, scale_bits[h], p->b.scale_type);
+            GPU_UNROLL
+            for (int j = 0; j < 8; j++) {
+                float *total = &y[2 * h + j / 4].v[j % 4];
+                *total = gpu_fma(
+                        scale[j / 2], sum[2 * h + j / 4].v[j % 4], *total);
+            }
+        }
+        if (CODE::ZEROS && offsets != nullptr) {
+            add_offsets();
+        }
+        clear_sums();
+    }
+
+    GPU_INLINE void add_offsets()
+    {
+        GPU_UNROLL
+        for (int h = 0; h < V::HALVES; h++) {
+            float add[4];
+            gpu_load_scales4(add, offsets, p->b.offset_type,
+                    tile.scale + group * tile.scale_stride + offset[h]);
+            GPU_UNROLL
+            for (int j = 0; j < 8; j++) {
+                float *total = &y[2 * h + j / 4].v[j % 4];
+                *total = gpu_fma(add[j / 2], row_sum.v[j % 2], *total);
+            }
+        }
+    }
+
+    GPU_INLINE void multiply()
+    {
+        uint32_t from = chunk % V::AHEAD * V::CHUNK;
+        struct gpu_u4 x = gpu_get4(gpu_place_at(row_place, from));
+        struct gpu_u4 words[V::HALVES];
+        GPU_UNROLL
+        for (int h = 0; h < V::HALVES; h++) {
+            words[h] = gpu_get4(gpu_place_at(words_place, from + h * 128));
+        }
+        GPU_UNROLL
+        for (int n = 0; n < V::PARTS; n++) {
+            uint32_t b[8];
+            GPU_UNROLL
+            for (int i = 0; i < 2; i++) {
+                CODE::raw(b + 4 * i, words[n / 2].v[n % 2 * 2 + i]);
+            }
+            TYPE::mma_part(&sum[n], b, x.v);
+        }
+        if (CODE::ZEROS) {
+            uint32_t ones[8];
+            GPU_UNROLL
+            for (int i = 0; i < 8; i++) {
+                ones[i] = TYPE::PAIR_OF_ONES;
+            }
+            TYPE::mma_part(&row_sum, ones, x.v);
+        }
+    }
+
+    GPU_INLINE void set_segment_end()
+    {
+        segment_end = chunk + SPLIT_SEGMENT;
+        segment_end = segment_end < group_end ? segment_end : group_end;
+        segment_end = segment_end < end ? segment_end : end;
+    }
+
+    GPU_INLINE void open(uint32_t first, uint32_t stop)
+    {
+        chunk = next = first;
+        end = stop;
+        chunk_bytes = 4 * tile.word_stride * 4;
+        next_x = (const char *)(a + first * 16 + gpu_part_word(lane) * 4);
+        uint64_t words = (uint64_t)(first * 4 + lane / 8) * tile.word_stride;
+        GPU_UNROLL
+        for (int h = 0; h < V::HALVES; h++) {
+            next_words[h] = (const char *)(qweight + tile.word +
+                                           copy_offset[h] + words);
+        }
+        /* All lanes are done with what was there. */
+        gpu_wave_barrier();
+        GPU_UNROLL
+        for (int i = 0; i < V::AHEAD - 1; i++) {
+            load();
+        }
+        group = gpu_divide(first, p->b.group);
+        group_end = (group + 1) * p->b.group.d;
+        zero = offsets != nullptr ? 0.0f : (float)W4_ZERO_SYMMETRIC;
+        load_group();
+        clear_sums();
+        GPU_UNROLL
+        for (int j = 0; j < 4 * V::PARTS; j++) {
+            y[j / 4].v[j % 4] = 0.0f;
+        }
+        set_segment_end();
+    }
+
+    /* The chunks first .. stop - 1; sets y. */
+    GPU_INLINE void run(uint32_t first, uint32_t stop)
+    {
+        open(first, stop);
+        while (chunk < end) {
+            gpu_copies_wait<V::AHEAD - 2>();
+            /* The chunk has come for all lanes, and they are done with the one
+             * before, whose place is free. */
+            gpu_wave_barrier();
+            load();
+            multiply();
+            chunk++;
+            if (chunk == segment_end) {
+                end_segment();
+                if (chunk == group_end && chunk < end) {
+                    group++;
+                    group_end += p->b.group.d;
+                    load_group();
+                }
+                set_segment_end();
+            }
+        }
+    }
+};
+
+/** Number of the first of 4 columns in the first half of a tile; those in the
+ * second are opposite. */
+template <class V>
+GPU_INLINE uint32_t
+split_column(uint32_t line, uint32_t piece, uint32_t wave)
+{
+    return (piece * V::GROUPS + wave % V::GROUPS) * 32 + line * 4;
+}
+
+/** Places of such columns. Who has none works on the first ones, for nobody. */
+template <class V>
+GPU_INLINE void
+split_offsets(uint32_t offset[V::HALVES], const struct w4_gpu_gemm *p,
+        const struct w4_gpu_place *tile, uint32_t c)
+{
+    uint32_t pairs = W4_TILE_PAIRS;
+    GPU_UNROLL
+    for (int h = 0; h < V::HALVES; h++) {
+        uint32_t column = c + h * (p->b.gated ? tile->half : pairs);
+        bool is_none = c >= tile->half || column >= tile->width;
+        offset[h] = is_none ? 0 : gpu_tile_offset(tile, column);
+    }
+}
+
+/** Sets up a wave: its tile and columns. */
+template <class V>
+GPU_INLINE void
+split_open(struct split_run<V> *run, const struct w4_gpu_gemm *p,
+        uint32_t *shared, uint32_t index, uint32_t piece, uint32_t wave)
+{
+    run->p = p;
+    run->lane = gpu_thread() % 32;
+    run->set_ring(shared + wave * V::RING);
+    run->tile = gpu_tile_at(&p->b, index);
+    split_offsets<V>(run->offset, p, &run->tile,
+            split_column<V>(gpu_part_line(run->lane), piece, wave));
+    split_offsets<V>(run->copy_offset, p, &run->tile,
+            split_column<V>(run->lane % 8, piece, wave));
+}
+
+/** The lane's row: that of a slot. */
+template <class V>
+GPU_INLINE void
+split_set_row(struct split_run<V> *run, uint32_t slot, bool is_row)
+{
+    const struct w4_gpu_gemm *p = run->p;
+    uint64_t row = gpu_slot_row(p, slot);
+    run->a = (const uint32_t *)((const uint16_t *)p->a + row * p->a_stride);
+    run->has_row = is_row && slot < p->n_slots;
+}
+
+/** The wave's sums, to its part of shared memory. */
+template <class V>
+GPU_INLINE void
+split_put(uint32_t *shared, unsigned lane, uint32_t wave,
+        const struct gpu_part y[V::PARTS])
+{
+    float *to = (float *)(shared + wave * V::RING) + gpu_part_line(lane) * 4;
+    GPU_UNROLL
+    for (int j = 0; j < 4 * V::PARTS; j++) {
+        uint32_t row = gpu_part_row(lane, j % 4);
+        if (row < V::ROWS) {
+            to[(row * V::HALVES + j / 8) * 32 + j / 2 % 4] = y[j / 4].v[j % 4];
+        }
+    }
+}
+
+/** The sum of all shares, in their order, for column c of the workgroup. */
+template <class V>
+GPU_INLINE float
+split_total(const uint32_t *shared, uint32_t row, uint32_t half, uint32_t c)
+{
+    float sum = 0.0f;
+    GPU_UNROLL
+    for (int share = 0; share < V::SHARES; share++) {
+        const float *from =
+                (const float *)(shared +
+                                (share * V::GROUPS + c / 32) * V::RING);
+        sum += from[(row * V::HALVES + half) * 32 + c % 32];
+    }
+    return sum;
+}
+
+/** Results of a block, if gpu_is_plain(). */
+template <class V>
+GPU_INLINE void
+split_finish4(const struct w4_gpu_gemm *p, const struct w4_gpu_place *tile,
+        const uint32_t *shared, uint32_t block, uint32_t piece)
+{
+    for (uint32_t i = gpu_thread(); i < V::ROWS * V::COLUMNS / 4;
+            i += V::THREADS) {
+        uint32_t row = i / (V::COLUMNS / 4);
+        uint32_t c = i % (V::COLUMNS / 4) * 4;
+        uint32_t slot = gpu_block_slot(p, block, V::ROWS, row);
+        if (slot < p->n_slots) {
+            float x[4];
+            float up[4];
+            GPU_UNROLL
+            for (int j = 0; j < 4; j++) {
+                x[j] = split_total<V>(shared, row, 0, c + j);
+                up[j] = split_total<V>(shared, row, 1, c + j);
+            }
+            gpu_finish4<typename V::CODE::type>(
+                    p, tile, piece * V::COLUMNS + c, x, up, slot);
+        }
+    }
+}
+
+/** Results of a block. */
+template <class V>
+GPU_INLINE void
+split_finish(const struct w4_gpu_gemm *p, const struct w4_gpu_place *tile,
+        const uint32_t *shared, uint32_t block, uint32_t piece, uint32_t expert)
+{
+    typedef typename V::CODE::type TYPE;
+    if (gpu_is_plain(p)) {
+        split_finish4<V>(p, tile, shared, block, piece);
+        return;
+    }
+    for (uint32_t i = gpu_thread(); i < V::ROWS * V::COLUMNS; i += V::THREADS) {
+        uint32_t row = i / V::COLUMNS;
+        uint32_t c = i % V::COLUMNS;
+        uint32_t slot = gpu_block_slot(p, block, V::ROWS, row);
+        if (slot < p->n_slots) {
+            gpu_finish_pair<TYPE>(p, tile, expert, piece * V::COLUMNS + c,
+                    split_total<V>(shared, row, 0, c),
+                    split_total<V>(shared, row, 1, c), slot);
+        }
+    }
+}
+
+/** A block of rows of one expert. */
+template <class V>
+GPU_INLINE void
+split_block(const struct w4_gpu_gemm *p, uint32_t *shared)
+{
+    static_assert(V::HALVES == 2, "columns opposite each other");
+    uint32_t block = gpu_block(p);
+    uint32_t index = gpu_block_x() / V::PIECES;
+    uint32_t piece = gpu_block_x() % V::PIECES;
+    int32_t expert = gpu_block_expert(p, block, V::ROWS);
+    if (expert < 0) {
+        return;
+    }
+    uint32_t wave = (uint32_t)gpu_uniform((int)(gpu_thread() / 32));
+    struct split_run<V> run;
+    split_open(&run, p, shared, index, piece, wave);
+    gpu_set_arrays(&run, &p->b, (uint32_t)gpu_uniform(expert));
+    uint32_t row = gpu_part_line(run.lane);
+    bool is_row = row < V::ROWS;
+    split_set_row(
+            &run, gpu_block_slot(p, block, V::ROWS, is_row ? row : 0), is_row);
+    uint32_t n_chunks = p->b.n_in / 32;
+    uint32_t share = wave / V::GROUPS;
+    run.run(n_chunks * share / V::SHARES, n_chunks * (share + 1) / V::SHARES);
+    gpu_wave_barrier();
+    split_put<V>(shared, run.lane, wave, run.y);
+    gpu_barrier();
+    split_finish<V>(p, &run.tile, shared, block, piece, (uint32_t)expert);
+}
+
+/** The result of a token, whose slots' factors are in the sums already. */
+template <class V>
+GPU_INLINE void
+split_finish_token(const struct split_run<V> *run, const uint32_t *shared,
+        uint32_t piece, uint32_t token)
+{
+    typedef typename V::CODE::type TYPE;
+    const struct w4_gpu_gemm *p = run->p;
+    uint32_t c = gpu_thread();
+    if (c < V::COLUMNS && piece * V::COLUMNS + c < run->tile.width) {
+        gpu_finish_token<TYPE>(p, token,
+                gpu_tile_column(&run->tile, piece * V::COLUMNS + c),
+                split_total<V>(shared, 0, 0, c));
+    }
+}
+
+/** All experts of a token, one after another, the waves sharing them all. */
+template <class V>
+GPU_INLINE void
+split_token(const struct w4_gpu_gemm *p, uint32_t *shared)
+{
+    uint32_t token = gpu_block(p);
+    uint32_t index = gpu_block_x() / V::PIECES;
+    uint32_t piece = gpu_block_x() % V::PIECES;
+    uint32_t wave = (uint32_t)gpu_uniform((int)(gpu_thread() / 32));
+    uint32_t n_chunks = p->b.n_in / 32;
+    uint32_t share = wave / V::GROUPS;
+    uint32_t at = n_chunks * p->choices * share / V::SHARES;
+    uint32_t end = n_chunks * p->choices * (share + 1) / V::SHARES;
+    uint32_t choice = at / n_chunks;
+    uint32_t first = at - choice * n_chunks;
+    struct split_run<V> run;
+    split_open(&run, p, shared, index, piece, wave);
+    struct gpu_part y[V::PARTS] = {};
+    for (uint32_t n; at < end; at += n, choice++, first = 0) {
+        n = n_chunks - first;
+        n = n < end - at ? n : end - at;
+        uint32_t slot = token * p->choices + choice;
+        int32_t expert = gpu_block_expert(p, slot, 1);
+        if (expert < 0) {
+            continue;
+        }
+        gpu_set_arrays(&run, &p->b, (uint32_t)gpu_uniform(expert));
+        split_set_row(&run, slot, gpu_part_line(run.lane) == 0);
+        run.run(first, first + n);
+        float factor =
+                p->slot_weights != nullptr ? p->slot_weights[slot] : 1.0f;
+        GPU_UNROLL
+        for (int j = 0; j < 4 * V::PARTS; j++) {
+            float *total = &y[j / 4].v[j % 4];
+            *total = gpu_fma(factor, run.y[j / 4].v[j % 4], *total);
+        }
+    }
+    gpu_wave_barrier();
+    split_put<V>(shared, run.lane, wave, y);
+    gpu_barrier();
+    split_finish_token<V>(&run, shared, piece, token);
+}
+
+/** A kernel of that name; the rest are a variant's parameters. */
+#define SPLIT_KERNEL(name, body, threads, pieces, ...)                         \
+    GPU_KERNEL(threads, name, w4_gpu_gemm, p)                                  \
+    {                                                                          \
+        typedef split_variant<__VA_ARGS__> V;                                  \
+        static_assert(                                                         \
+                V::THREADS == threads && V::PIECES == pieces, "params.h");     \
+        GPU_SHARED(uint32_t, shared, V::WAVES *V::RING);                       \
+        body<V>(&p, shared);                                                   \
+    }
+
+/** All variants of a code; hip/plan.c chooses. */
+#define SPLIT_KERNELS(suffix, CODE)                                            \
+    SPLIT_KERNEL(w4_split1_##suffix, split_block, W4_GPU_SPLIT1_THREADS,       \
+            W4_GPU_SPLIT1_PIECES, CODE, 1, 2, 1, W4_GPU_SPLIT1_THREADS / 32,   \
+            4)                                                                 \
+    SPLIT_KERNEL(w4_split8_##suffix, split_block, W4_GPU_SPLIT8_THREADS,       \
+            W4_GPU_SPLIT8_PIECES, CODE, 8, 2, 2, W4_GPU_SPLIT8_THREADS / 64,   \
+            4)                                                                 \
+    SPLIT_KERNEL(w4_split_token_##suffix, split_token,                         \
+            W4_GPU_SPLIT_TOKEN_THREADS, W4_GPU_SPLIT_TOKEN_PIECES, CODE, 1, 1, \
+            1, W4_GPU_SPLIT_TOKEN_THREADS / 32, 3)
+
+#endif /* GPU_HAS_PARTS */
+
+#endif

@@ -52,7 +52,9 @@ template <class CODE_, int BLOCK_ROWS_, int ROWS_> struct mma_run {
     const uint32_t *qzeros;
     uint32_t group;
     uint32_t group_end;
+    /* Chunks that are summed up before they are scaled. */
     uint32_t segment;
+    uint32_t segment_end;
     /* Of the lane's columns in both halves, which are neighbours: the first,
      * from the tile's first. */
     uint32_t offset[2];
@@ -168,13 +170,13 @@ template <class CODE_, int BLOCK_ROWS_, int ROWS_> struct mma_run {
         }
     }
 
-    /* Adds the scaled sums of a segment, whose last chunk is given, to y. */
-    GPU_INLINE void end_segment(uint32_t chunk)
+    /* Adds the scaled sums of a segment to y. */
+    GPU_INLINE void scale_sums()
     {
         GPU_UNROLL
         for (int m = 0; m < PARTS; m++) {
             if (needs_sums) {
-                add_zeros(m, chunk);
+                add_zeros(m);
             }
             GPU_UNROLL
             for (int i = 0; i < 16; i++) {
@@ -183,7 +185,6 @@ template <class CODE_, int BLOCK_ROWS_, int ROWS_> struct mma_run {
                 sum[m].v[i] = 0.0f;
             }
         }
-        segment = chunk + 1;
     }
 
     /* Of the lane's rows of a part over a chunk. */
@@ -200,11 +201,11 @@ template <class CODE_, int BLOCK_ROWS_, int ROWS_> struct mma_run {
     }
 
     /* What zero points and offsets are to a part, by its rows' sums. */
-    GPU_INLINE void add_zeros(int m, uint32_t chunk)
+    GPU_INLINE void add_zeros(int m)
     {
         float rows[GPU_ACC_ROWS];
         row_sums(rows, m, segment);
-        for (uint32_t c = segment + 1; c <= chunk; c++) {
+        for (uint32_t c = segment + 1; c < segment_end; c++) {
             float more[GPU_ACC_ROWS];
             row_sums(more, m, c);
             GPU_UNROLL
@@ -265,8 +266,9 @@ template <class CODE_, int BLOCK_ROWS_, int ROWS_> struct mma_run {
                 sum[m].v[i] = y[m].v[i] = 0.0f;
             }
         }
-        group = segment = 0;
+        group = 0;
         group_end = p->b.group.d;
+        open_segment(0);
         load_group(0);
         feed.start();
         open_group();
@@ -274,30 +276,37 @@ template <class CODE_, int BLOCK_ROWS_, int ROWS_> struct mma_run {
             feed.enter(stage);
             GPU_UNROLL_STAGE
             for (int c = 0; c < GPU_STAGE; c++) {
-                uint32_t chunk = stage * GPU_STAGE + c;
-                if (chunk < n_chunks) {
-                    multiply(stage, c);
-                    feed.pass_chunk();
-                    close_chunk(chunk);
+                /* What is beyond K is 0. */
+                multiply(stage, c);
+                feed.pass_chunk();
+                if (stage * GPU_STAGE + c + 1 == segment_end) {
+                    end_segment();
                 }
             }
             feed.leave(stage);
         }
     }
 
-    /* What is due after a chunk: scaling, the next group. */
-    GPU_INLINE void close_chunk(uint32_t chunk)
+    /* From a chunk on. */
+    GPU_INLINE void open_segment(uint32_t chunk)
     {
-        bool is_last = chunk + 1 == n_chunks;
-        bool ends_group = chunk + 1 == group_end;
-        if (is_last || ends_group || chunk + 1 == segment + MMA_SEGMENT) {
-            end_segment(chunk);
-        }
-        if (ends_group && !is_last) {
+        segment = chunk;
+        segment_end = chunk + MMA_SEGMENT;
+        segment_end = segment_end < group_end ? segment_end : group_end;
+        segment_end = segment_end < n_chunks ? segment_end : n_chunks;
+    }
+
+    /* What is due at its end: scaling, the next group. */
+    GPU_INLINE void end_segment()
+    {
+        scale_sums();
+        uint32_t chunk = segment_end;
+        if (chunk == group_end && chunk < n_chunks) {
             group++;
             group_end += p->b.group.d;
             open_group();
         }
+        open_segment(chunk);
     }
 
     /* ------------------------------------------------------------ results */

@@ -415,6 +415,18 @@ mma_rows(const struct w4_gpu_gemm *p, uint32_t block, uint32_t expert,
     run.finish(block, (float *)shared);
 }
 
+/** Whether a block has rows beyond the first 16. */
+template <int ROWS>
+GPU_INLINE bool
+mma_has_more_rows(const struct w4_gpu_gemm *p, uint32_t block)
+{
+    bool found = false;
+    for (uint32_t row = 16 + gpu_thread() % 32; row < ROWS; row += 32) {
+        found = found || gpu_block_slot(p, block, ROWS, row) < p->n_slots;
+    }
+    return gpu_ballot(found) != 0;
+}
+
 template <class CODE, int ROWS>
 GPU_INLINE void
 mma_block(const struct w4_gpu_gemm *p, uint32_t *shared, float *sums)
@@ -425,8 +437,8 @@ mma_block(const struct w4_gpu_gemm *p, uint32_t *shared, float *sums)
         return;
     }
     uint32_t expert = (uint32_t)gpu_uniform(found);
-    /* Often the last block of an expert has few rows, which come first. */
-    if (ROWS > 16 && gpu_block_slot(p, block, ROWS, 16) >= p->n_slots) {
+    /* Often the last block of an expert has few rows. */
+    if (ROWS > 16 && !mma_has_more_rows<ROWS>(p, block)) {
         mma_rows<mma_run<CODE, ROWS, 16>>(p, block, expert, shared, sums);
     } else {
         mma_rows<mma_run<CODE, ROWS, ROWS>>(p, block, expert, shared, sums);

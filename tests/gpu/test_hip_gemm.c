@@ -107,6 +107,32 @@ START_TEST(every_switch)
 }
 END_TEST
 
+/* Padding stands where a caller puts it: here before a block's slots. */
+START_TEST(padding_before_slots)
+{
+    static const size_t blocks[] = {8, 16, 32, 64};
+    ctx = hip_context(hip_archs[_i], 0);
+    for (size_t i = 0; i < sizeof(blocks) / sizeof(blocks[0]); i++) {
+        size_t n = blocks[i];
+        struct gemm_case what = usual(0x7080 + i, 144, 160, 32);
+        what.block_size = n;
+        what.n_rows = 20;
+        struct gemm_problem p;
+        gemm_make(&p, &what);
+        for (size_t row = 0; row < (size_t)p.n_padded; row += n) {
+            for (size_t j = 0; j < n / 2; j++) {
+                int32_t *slots = p.sorted_slots + row;
+                int32_t slot = slots[j];
+                slots[j] = slots[n - 1 - j];
+                slots[n - 1 - j] = slot;
+            }
+        }
+        check_problem(&p);
+        gemm_free(&p);
+    }
+}
+END_TEST
+
 /* As for w2: a row for each slot, summed over the choices of a token. */
 START_TEST(sums_of_slots_with_rows_of_their_own)
 {
@@ -236,7 +262,7 @@ END_TEST
 int
 main(void)
 {
-    const TTest *const tests[] = {every_switch,
+    const TTest *const tests[] = {every_switch, padding_before_slots,
             sums_of_slots_with_rows_of_their_own, every_form, every_group_size,
             every_width, no_blocks, exact_sums_have_the_right_bits};
     return hip_run_tests("hip gemm", tests, sizeof(tests) / sizeof(tests[0]),

@@ -140,7 +140,10 @@ w4_gpu_block_rows(const struct w4_gpu *gpu, const w4moe_matrix *const *matrices,
     /* Fewer rows of split would not cost less. */
     uint32_t fewest = has_split ? 8 : 1;
     uint32_t most = wants_mma ? 64 : 8;
-    while (most > fewest && most / 2 > per_expert + per_expert / 4) {
+    /* Half of the experts have more rows than the mean; a block of mma that has
+     * fewer costs less. */
+    uint64_t wanted = wants_mma ? per_expert + per_expert / 4 + 1 : per_expert;
+    while (most > fewest && most / 2 >= wanted) {
         most /= 2;
     }
     most = wants_mma && most < 16 ? 16 : most;

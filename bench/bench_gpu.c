@@ -15,14 +15,9 @@
 #include <time.h>
 #include <w4moe.h>
 
+#include "../hip/hip_api.h"
 #include "base/half.h"
 #include "random.h"
-
-#ifdef W4_HIP_PLATFORM_NVIDIA
-#include "../hip/cuda_as_hip.h"
-#else
-#include <hip/hip_runtime_api.h>
-#endif
 
 enum { LAYERS = 4, REPLAYS = 9 };
 

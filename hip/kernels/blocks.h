@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  * Copyright (C) 2026 The w4moe authors */
 /**
- * What the workgroups of the kernels dot and mma have in common: which slots
- * and which expert are theirs, and where results go.
+ * What the workgroups of the kernels dot, mma and split have in common: which
+ * slots and which expert are theirs, where activations come from and where
+ * results go.
  */
 #ifndef W4_HIP_BLOCKS_H
 #define W4_HIP_BLOCKS_H
@@ -42,12 +43,18 @@ gpu_local_expert(int32_t id, const int32_t *expert_map, uint32_t n_global,
     return (uint32_t)local < n_experts ? local : -1;
 }
 
-/** The arrays of an expert: qweight, scales, offsets and qzeros of a run. */
+/** The words of an expert. */
+GPU_INLINE const uint32_t *
+gpu_expert_qweight(const struct w4_gpu_matrix *m, uint32_t expert)
+{
+    return m->qweight + (uint64_t)expert * m->expert_words;
+}
+
+/** Its other arrays: scales, offsets and qzeros of a run. */
 template <class RUN>
 GPU_INLINE void
 gpu_set_arrays(RUN *run, const struct w4_gpu_matrix *m, uint32_t expert)
 {
-    run->qweight = m->qweight + (uint64_t)expert * m->expert_words;
     run->scales =
             (const char *)m->scales + (uint64_t)expert * m->expert_scale_bytes;
     run->offsets = nullptr;
@@ -91,6 +98,32 @@ GPU_INLINE uint32_t
 gpu_slot_row(const struct w4_gpu_gemm *p, uint32_t slot)
 {
     return slot < p->n_slots ? gpu_divide(slot, p->top_k) : 0;
+}
+
+/** A row of activations. */
+GPU_INLINE const uint16_t *
+gpu_row(const struct w4_gpu_gemm *p, uint64_t row)
+{
+    return (const uint16_t *)p->a + row * p->a_stride;
+}
+
+/** 8 activations of a row of any alignment, from `first` on; or, with a
+ * permutation, those that it has there. */
+GPU_INLINE struct gpu_u4
+gpu_gather(const void *row, const int32_t *perm, uint32_t first)
+{
+    struct gpu_u4 v;
+    GPU_UNROLL
+    for (int j = 0; j < 4; j++) {
+        uint32_t low = first + 2 * j;
+        uint32_t high = low + 1;
+        if (perm != nullptr) {
+            high = gpu_load1(perm, 4 * high);
+            low = gpu_load1(perm, 4 * low);
+        }
+        v.v[j] = gpu_load_u16(row, 2 * low) | gpu_load_u16(row, 2 * high) << 16;
+    }
+    return v;
 }
 
 GPU_INLINE float

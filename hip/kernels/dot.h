@@ -108,24 +108,8 @@ template <class V> struct dot_run {
             return gpu_uniform_load4(next_x[r] + 4 * row, 0);
         }
         uint32_t row = (first + i) * V::CHUNK + step;
-        return V::GATHER ? gather(r, row) : gpu_read4(a[r], 16 * row);
-    }
-
-    GPU_INLINE struct gpu_u4 gather(int r, uint32_t row) const
-    {
-        struct gpu_u4 v;
-        GPU_UNROLL
-        for (int j = 0; j < 4; j++) {
-            uint32_t low = 8 * row + 2 * j;
-            uint32_t high = low + 1;
-            if (perm != nullptr) {
-                low = gpu_load1(perm, 4 * low);
-                high = gpu_load1(perm, 4 * high);
-            }
-            v.v[j] = gpu_load_u16(a[r], 2 * low) |
-                     gpu_load_u16(a[r], 2 * high) << 16;
-        }
-        return v;
+        return V::GATHER ? gpu_gather(a[r], perm, 8 * row)
+                         : gpu_read4(a[r], 16 * row);
     }
 
     /* Adds 8 activations to sums of the even pairs and the odd ones; to the
@@ -520,6 +504,7 @@ GPU_INLINE void
 dot_set_expert(struct dot_run<V> *run, const struct w4_gpu_matrix *m,
         uint32_t expert)
 {
+    run->qweight = gpu_expert_qweight(m, expert);
     gpu_set_arrays(run, m, expert);
     run->perm = nullptr;
     if (V::GATHER && m->perm != nullptr) {
@@ -548,8 +533,7 @@ dot_put(float *shared, const struct dot_run<V> *run, unsigned wave,
 GPU_INLINE const uint32_t *
 dot_row(const struct w4_gpu_gemm *p, uint32_t slot)
 {
-    uint64_t row = gpu_slot_row(p, slot);
-    return (const uint32_t *)((const uint16_t *)p->a + row * p->a_stride);
+    return (const uint32_t *)gpu_row(p, gpu_slot_row(p, slot));
 }
 
 /** Share `i` of `n` of the chunks of a run. */

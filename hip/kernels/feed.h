@@ -6,8 +6,10 @@
  *
  *   struct mma_feed<TYPE, ROWS>
  *     SIZE                   u32 of shared memory
- *     open(p, tile, lane, wave, memory, needs_sums)
- *                            the workgroup's tile; memory is shared
+ *     set(p, memory, sums, needs_sums)
+ *                            what the workgroup shares: memory, and MMA_SUMS
+ *                            sums of each row
+ *     open(tile, lane, wave) the workgroup's tile
  *     set_row(i, row)        of piece i of the thread, of the row piece_row(i)
  *                            of the block: its row of activations
  *     set_expert(qweight, perm)
@@ -78,7 +80,19 @@ template <class TYPE, int ROWS> struct mma_pieces {
     uint32_t n_chunks;
     const int32_t *perm;
     uint32_t a[PIECES];
+    uint32_t *memory;
     float *sums;
+    bool needs_sums;
+
+    GPU_INLINE void set(const struct w4_gpu_gemm *gemm, uint32_t *shared,
+            float *shared_sums, bool with_sums)
+    {
+        p = gemm;
+        n_chunks = p->b.n_in / 32;
+        memory = shared;
+        sums = shared_sums;
+        needs_sums = with_sums;
+    }
 
     static GPU_INLINE uint32_t piece_row(int i)
     {
@@ -98,27 +112,13 @@ template <class TYPE, int ROWS> struct mma_pieces {
 
     GPU_INLINE const uint16_t *row_of(int i) const
     {
-        return (const uint16_t *)p->a + a[i] * p->a_stride;
+        return gpu_row(p, a[i]);
     }
 
-    /* 8 activations, from anywhere. */
     GPU_INLINE struct gpu_u4 gather(int i, uint32_t stage) const
     {
-        uint32_t first = (stage * MMA_STAGE_PIECES + piece_column(i)) * 8;
-        const uint16_t *from = row_of(i);
-        struct gpu_u4 v;
-        GPU_UNROLL
-        for (int j = 0; j < 4; j++) {
-            uint32_t even = first + 2 * j;
-            uint32_t odd = even + 1;
-            if (perm != nullptr) {
-                odd = gpu_load1(perm, 4 * odd);
-                even = gpu_load1(perm, 4 * even);
-            }
-            v.v[j] = gpu_load_u16(from, 2 * even) | gpu_load_u16(from, 2 * odd)
-                                                            << 16;
-        }
-        return v;
+        return gpu_gather(row_of(i), perm,
+                (stage * MMA_STAGE_PIECES + piece_column(i)) * 8);
     }
 
     /* Adds a piece up with the other three of its row and chunk. */

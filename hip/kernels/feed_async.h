@@ -24,8 +24,6 @@ struct mma_feed : public mma_pieces<TYPE, ROWS_> {
     static constexpr uint32_t STAGE = ROWS * STRIDE + WORD_ROWS * WORD_STRIDE;
     static constexpr int SIZE = FEED_STAGES * STAGE;
 
-    uint32_t *memory;
-    bool needs_sums;
     /* Places of the stage that is used and of the next to set out. */
     uint32_t now;
     uint32_t next;
@@ -66,32 +64,27 @@ struct mma_feed : public mma_pieces<TYPE, ROWS_> {
         return row * STRIDE + (base::piece_column(i) ^ row % 2 * 4) * 4;
     }
 
-    GPU_INLINE void open(const struct w4_gpu_gemm *p,
-            const struct w4_gpu_place *tile, unsigned lane, unsigned wave,
-            uint32_t *shared, bool with_sums)
+    GPU_INLINE void open(
+            const struct w4_gpu_place *tile, unsigned lane, unsigned wave)
     {
-        base::p = p;
-        base::n_chunks = p->b.n_in / 32;
-        memory = shared;
-        needs_sums = with_sums;
         uint32_t n = base::n_chunks * MMA_CHUNK_PIECES;
         pieces_left = n - base::piece_column(0);
         uint32_t c = copy_column();
-        uint32_t column =
-                mma_column(p, tile, c % W4_TILE_PAIRS, c >= W4_TILE_PAIRS);
+        uint32_t column = mma_column(
+                base::p, tile, c % W4_TILE_PAIRS, c >= W4_TILE_PAIRS);
         bool has_columns = column < tile->width;
         column_offset = has_columns ? gpu_tile_offset(tile, column) : 0;
         word_rows_left = has_columns && n > copy_row(0) ? n - copy_row(0) : 0;
         word_row_bytes = tile->word_stride * 4;
-        rows_to = gpu_place_of(shared + piece_place(0));
-        words_to = gpu_place_of(shared + ROWS * STRIDE +
+        rows_to = gpu_place_of(base::memory + piece_place(0));
+        words_to = gpu_place_of(base::memory + ROWS * STRIDE +
                                 copy_row(0) * WORD_STRIDE + copy_column());
         uint32_t line = gpu_part_line(lane);
         uint32_t piece = gpu_part_word(lane) ^ line % 2 * 4;
         static_assert(GPU_STAGE == 2, "two chunks change places");
-        rows_from = gpu_place_of(shared + line * STRIDE + piece * 4);
+        rows_from = gpu_place_of(base::memory + line * STRIDE + piece * 4);
         chunk_step = MMA_CHUNK_PIECES * 4 * (line % 2 != 0 ? 0u - 1u : 1u);
-        words_from = gpu_place_of(shared + ROWS * STRIDE +
+        words_from = gpu_place_of(base::memory + ROWS * STRIDE +
                                   gpu_word_row(lane, 0, 0) * WORD_STRIDE +
                                   wave * 16 + gpu_word_column(lane, 0, 0));
     }
@@ -118,7 +111,7 @@ struct mma_feed : public mma_pieces<TYPE, ROWS_> {
             if (base::has_piece(i, stage)) {
                 v = base::gather(i, stage);
             }
-            gpu_put4(memory + next * STAGE + piece_place(i), v);
+            gpu_put4(base::memory + next * STAGE + piece_place(i), v);
         }
     }
 
@@ -181,12 +174,12 @@ struct mma_feed : public mma_pieces<TYPE, ROWS_> {
         gpu_barrier();
         copy(stage + FEED_STAGES - 1);
         now = now + 1 == FEED_STAGES ? 0 : now + 1;
-        if (needs_sums) {
+        if (base::needs_sums) {
             GPU_UNROLL
             for (int i = 0; i < PIECES; i++) {
                 base::add_up(i, stage,
                         gpu_get4(gpu_place_of(
-                                memory + now * STAGE + piece_place(i))));
+                                base::memory + now * STAGE + piece_place(i))));
             }
             gpu_barrier();
         }

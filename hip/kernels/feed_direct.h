@@ -16,8 +16,6 @@ struct mma_feed : public mma_pieces<TYPE, ROWS_> {
     static constexpr uint32_t STRIDE = MMA_STAGE_PIECES * 4 + GPU_ROW_PAD;
     static constexpr int SIZE = 2 * ROWS * STRIDE;
 
-    uint32_t *memory;
-    bool needs_sums;
     struct gpu_u4 piece[PIECES];
 
     uint32_t word_stride;
@@ -26,21 +24,16 @@ struct mma_feed : public mma_pieces<TYPE, ROWS_> {
     uint32_t words_chunk;
     const uint32_t *next_words;
 
-    GPU_INLINE void open(const struct w4_gpu_gemm *p,
-            const struct w4_gpu_place *tile, unsigned lane, unsigned wave,
-            uint32_t *shared, bool with_sums)
+    GPU_INLINE void open(
+            const struct w4_gpu_place *tile, unsigned lane, unsigned wave)
     {
-        base::p = p;
-        base::n_chunks = p->b.n_in / 32;
-        memory = shared;
-        needs_sums = with_sums;
         word_stride = tile->word_stride;
         GPU_UNROLL
         for (int j = 0; j < MMA_WORDS; j++) {
             uint32_t c = gpu_word_column(lane, mma_word_n(j), mma_word_i(j));
             uint32_t row = gpu_word_row(lane, mma_word_s(j), mma_word_i(j));
             uint32_t column =
-                    mma_column(p, tile, wave * 16 + c % 16, c / 16 != 0);
+                    mma_column(base::p, tile, wave * 16 + c % 16, c / 16 != 0);
             /* A lane without columns works on the first ones, for nobody. */
             column = column < tile->width ? column : 0;
             word_bytes[j] =
@@ -93,11 +86,11 @@ struct mma_feed : public mma_pieces<TYPE, ROWS_> {
     {
         GPU_UNROLL
         for (int i = 0; i < PIECES; i++) {
-            gpu_put4(memory + stage % 2 * ROWS * STRIDE +
+            gpu_put4(base::memory + stage % 2 * ROWS * STRIDE +
                              base::piece_row(i) * STRIDE +
                              base::piece_column(i) * 4,
                     piece[i]);
-            if (needs_sums) {
+            if (base::needs_sums) {
                 base::add_up(i, stage, piece[i]);
             }
         }
@@ -126,7 +119,8 @@ struct mma_feed : public mma_pieces<TYPE, ROWS_> {
     GPU_INLINE struct gpu_a rows(
             uint32_t stage, int chunk, int m, unsigned s) const
     {
-        return gpu_load_a(memory + stage % 2 * ROWS * STRIDE + 16 * m * STRIDE +
+        return gpu_load_a(base::memory + stage % 2 * ROWS * STRIDE +
+                                  16 * m * STRIDE +
                                   chunk * MMA_CHUNK_PIECES * 4,
                 STRIDE, gpu_thread() % 32, s);
     }

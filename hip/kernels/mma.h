@@ -47,6 +47,7 @@ template <class CODE_, int BLOCK_ROWS_, int ROWS_> struct mma_run {
     bool needs_sums;
     struct mma_feed<TYPE, ROWS> feed;
 
+    /* The expert's arrays. */
     const char *scales;
     const char *offsets;
     const uint32_t *qzeros;
@@ -78,8 +79,8 @@ template <class CODE_, int BLOCK_ROWS_, int ROWS_> struct mma_run {
         needs_sums = CODE::ZEROS &&
                      (CODE::NUMBER_BASE != -W4_ZERO_SYMMETRIC ||
                              p->b.qzeros != nullptr || p->b.offsets != nullptr);
-        feed.sums = sums;
-        feed.open(p, &tile, lane, wave, shared, needs_sums);
+        feed.set(p, shared, sums, needs_sums);
+        feed.open(&tile, lane, wave);
         GPU_UNROLL
         for (int i = 0; i < feed.PIECES; i++) {
             uint32_t row = feed.piece_row(i);
@@ -102,19 +103,10 @@ template <class CODE_, int BLOCK_ROWS_, int ROWS_> struct mma_run {
     {
         const struct w4_gpu_matrix *m = &p->b;
         expert = number;
-        feed.set_expert(
-                m->qweight + (uint64_t)expert * m->expert_words + tile.word,
+        feed.set_expert(gpu_expert_qweight(m, expert) + tile.word,
                 m->perm == nullptr ? nullptr
                                    : m->perm + (uint64_t)expert * m->n_in);
-        scales = (const char *)m->scales +
-                 (uint64_t)expert * m->expert_scale_bytes;
-        offsets = m->offsets == nullptr
-                          ? nullptr
-                          : (const char *)m->offsets +
-                                    (uint64_t)expert * m->expert_offset_bytes;
-        qzeros = m->qzeros == nullptr
-                         ? nullptr
-                         : m->qzeros + (uint64_t)expert * m->expert_zeros;
+        gpu_set_arrays(this, m, expert);
     }
 
     /* ------------------------------------------------------------ groups */

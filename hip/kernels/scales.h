@@ -63,10 +63,10 @@ gpu_scale_size(uint32_t type)
     return type == W4MOE_F8_E8M0 ? 1 : type == W4MOE_F32 ? 4 : 2;
 }
 
-/** Elements i .. i + N - 1 of an array of scales, N = 1 or 2 and i a multiple
- * of it: the u32 that they stand in, to be on their way early. The same loads
- * for every type: after a branch compilers copy what was loaded, and wait for
- * it. */
+/** Elements i .. i + N - 1 of an array of scales, N = 1, 2 or 4 and i a
+ * multiple of it: the u32 that they stand in, to be on their way early. The
+ * same loads for every type, but for 4 of 4 bytes: after a branch compilers
+ * copy what was loaded, and wait for it. */
 template <int N>
 GPU_INLINE void
 gpu_scale_words(uint32_t words[N], const void *p, uint32_t type, uint32_t i)
@@ -74,8 +74,12 @@ gpu_scale_words(uint32_t words[N], const void *p, uint32_t type, uint32_t i)
     uint32_t size = gpu_scale_size(type);
     uint32_t byte = i * size & ~3u;
     words[0] = gpu_load1(p, byte);
-    if (N == 2) {
-        words[N - 1] = gpu_load1(p, byte + (size == 4 ? 4 : 0));
+    if (N > 1) {
+        words[1] = gpu_load1(p, byte + (N * size > 4 ? 4 : 0));
+    }
+    if (N > 2 && type == W4MOE_F32) {
+        words[2] = gpu_load1(p, byte + 8);
+        words[3] = gpu_load1(p, byte + 12);
     }
 }
 
@@ -93,7 +97,7 @@ gpu_scales_of_words(
         return;
     }
     uint32_t size = gpu_scale_size(type);
-    uint32_t bits = words[0] >> 8 * (i * size & 3u);
+    uint32_t bits = words[0] >> (N == 4 ? 0 : 8 * (i * size & 3u));
     if (type == W4MOE_F8_E8M0) {
         GPU_UNROLL
         for (int c = 0; c < N; c++) {
@@ -103,7 +107,7 @@ gpu_scales_of_words(
     }
     GPU_UNROLL
     for (int c = 0; c < N; c++) {
-        uint32_t half = bits >> 16 * c & 0xFFFFu;
+        uint32_t half = (c < 2 ? bits : words[1]) >> 16 * (c % 2) & 0xFFFFu;
         s[c] = type == W4MOE_F16 ? gpu_f16_to_float(half)
                                  : gpu_bf16_to_float(half);
     }
@@ -137,48 +141,6 @@ gpu_load_scales4(float s[4], const void *p, uint32_t type, uint32_t i)
             for (int c = 0; c < 4; c++) {
                 s[c] = gpu_bf16_to_float(v.v[c / 2] >> 16 * (c % 2));
             }
-        }
-    }
-}
-
-/** Elements i .. i + 3, i a multiple of 4: their bits, to be on their way
- * early, by the same loads for every type but F32; of the narrowest one twice.
- * */
-GPU_INLINE struct gpu_u4
-gpu_scale_bits4(const void *p, uint32_t type, uint32_t i)
-{
-    uint32_t byte = i * gpu_scale_size(type);
-    struct gpu_u4 bits;
-    bits.v[0] = gpu_load1(p, byte);
-    bits.v[1] = gpu_load1(p, byte + (type == W4MOE_F8_E8M0 ? 0 : 4));
-    bits.v[2] = bits.v[3] = 0;
-    if (type == W4MOE_F32) {
-        bits.v[2] = gpu_load1(p, byte + 8);
-        bits.v[3] = gpu_load1(p, byte + 12);
-    }
-    return bits;
-}
-
-/** What they are. */
-GPU_INLINE void
-gpu_scales_of_bits4(float s[4], struct gpu_u4 bits, uint32_t type)
-{
-    if (type == W4MOE_F8_E8M0) {
-        GPU_UNROLL
-        for (int c = 0; c < 4; c++) {
-            s[c] = gpu_e8m0_to_float(bits.v[0] >> 8 * c & 255u);
-        }
-    } else if (type == W4MOE_F32) {
-        GPU_UNROLL
-        for (int c = 0; c < 4; c++) {
-            s[c] = gpu_from_bits(bits.v[c]);
-        }
-    } else {
-        GPU_UNROLL
-        for (int c = 0; c < 4; c++) {
-            uint32_t half = bits.v[c / 2] >> 16 * (c % 2) & 0xFFFFu;
-            s[c] = type == W4MOE_F16 ? gpu_f16_to_float(half)
-                                     : gpu_bf16_to_float(half);
         }
     }
 }

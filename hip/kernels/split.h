@@ -96,7 +96,7 @@ template <class V> struct split_run {
     const char *next_x;
     uint32_t chunk_bytes;
     /* Of the group: as they came. Zero points without qzeros. */
-    struct gpu_u4 scale_bits[V::HALVES];
+    uint32_t scale_words[V::HALVES][4];
     uint32_t zero_bits[V::HALVES];
     float zero;
 
@@ -142,8 +142,8 @@ template <class V> struct split_run {
         uint32_t at = tile.scale + group * tile.scale_stride;
         GPU_UNROLL
         for (int h = 0; h < V::HALVES; h++) {
-            scale_bits[h] =
-                    gpu_scale_bits4(scales, p->b.scale_type, at + offset[h]);
+            gpu_scale_words<4>(
+                    scale_words[h], scales, p->b.scale_type, at + offset[h]);
             if (CODE::ZEROS && qzeros != nullptr) {
                 zero_bits[h] =
                         gpu_load1(qzeros + tile.zero + group * tile.zero_stride,
@@ -195,7 +195,8 @@ template <class V> struct split_run {
         GPU_UNROLL
         for (int h = 0; h < V::HALVES; h++) {
             float scale[4];
-            gpu_scales_of_bits4(scale, scale_bits[h], p->b.scale_type);
+            gpu_scales_of_words<4>(scale, scale_words[h], p->b.scale_type,
+                    tile.scale + group * tile.scale_stride + offset[h]);
             GPU_UNROLL
             for (int j = 0; j < 8; j++) {
                 float *total = &y[2 * h + j / 4].v[j % 4];
@@ -354,14 +355,23 @@ split_open(struct split_run<V> *run, const struct w4_gpu_gemm *p,
             split_column<V>(run->lane % 8, piece, wave));
 }
 
+/** The same: its expert. */
+template <class V>
+GPU_INLINE void
+split_set_expert(struct split_run<V> *run, uint32_t expert)
+{
+    const struct w4_gpu_matrix *m = &run->p->b;
+    run->qweight = gpu_expert_qweight(m, expert);
+    gpu_set_arrays(run, m, expert);
+}
+
 /** The lane's row: that of a slot. */
 template <class V>
 GPU_INLINE void
 split_set_row(struct split_run<V> *run, uint32_t slot, bool is_row)
 {
     const struct w4_gpu_gemm *p = run->p;
-    uint64_t row = gpu_slot_row(p, slot);
-    run->a = (const uint32_t *)((const uint16_t *)p->a + row * p->a_stride);
+    run->a = (const uint32_t *)gpu_row(p, gpu_slot_row(p, slot));
     run->has_row = is_row && slot < p->n_slots;
 }
 
@@ -461,7 +471,7 @@ split_block(const struct w4_gpu_gemm *p, uint32_t *shared)
     uint32_t wave = (uint32_t)gpu_uniform((int)(gpu_thread() / 32));
     struct split_run<V> run;
     split_open(&run, p, shared, index, piece, wave);
-    gpu_set_arrays(&run, &p->b, (uint32_t)gpu_uniform(expert));
+    split_set_expert(&run, (uint32_t)gpu_uniform(expert));
     uint32_t row = gpu_part_line(run.lane);
     bool is_row = row < V::ROWS;
     split_set_row(
@@ -517,7 +527,7 @@ split_token(const struct w4_gpu_gemm *p, uint32_t *shared)
         if (expert < 0) {
             continue;
         }
-        gpu_set_arrays(&run, &p->b, (uint32_t)gpu_uniform(expert));
+        split_set_expert(&run, (uint32_t)gpu_uniform(expert));
         split_set_row(&run, slot, gpu_part_line(run.lane) == 0);
         run.run(first, first + n);
         float factor =

@@ -30,7 +30,7 @@ LENIENT = ("clang-15",)
 
 FAMILIES = {
     # Name: bytes of shared memory, with and without zero points; both are
-    # sizes of arrays in dot.h and mma.h.
+    # sizes of arrays in dot_run.h and mma.h.
     "dot1": (2048, 2048),
     "dot2": (4096, 4096),
     "dot4": (8192, 8192),

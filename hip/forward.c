@@ -5,169 +5,11 @@
  * unless the caller's arrays are host memory.
  */
 #include <inttypes.h>
-#include <stdlib.h>
-#include <string.h>
 
-#include "base/size.h"
 #include "gpu.h"
 
 /* Slots up to which a workgroup looks its slot's expert up itself. */
 enum { SLOTS_INLINE = 64 };
-
-/* ------------------------------------------------------------- workspaces */
-
-/* Experts whose logits are staged, at least: as many as models have whose
- * layers are spread over several devices. */
-enum { STAGED_EXPERTS = 512 };
-
-/* Where the arrays of a workspace stand, in bytes from its start. */
-struct plan {
-    /* Copies of host memory, as far as it is that. */
-    uint64_t ids;
-    uint64_t weights;
-    uint64_t x;
-    uint64_t out;
-    uint64_t logits;
-    uint64_t expert_map;
-    /* Others. */
-    uint64_t sorted_slots;
-    uint64_t expert_ids;
-    uint64_t n_padded;
-    uint64_t activated;
-    uint64_t sums;
-    uint64_t n_bytes;
-    /* Pinned host memory that the copies go through. */
-    uint64_t n_pinned;
-    uint64_t staged_experts;
-};
-
-/* A workspace's memory. */
-struct memory {
-    struct plan plan;
-    void *device;
-    void *pinned;
-};
-
-/* Gives n elements of size bytes the next place. */
-static int
-take(struct plan *plan, uint64_t *place, uint64_t n, uint64_t size)
-{
-    return w4_lay_out(place, &plan->n_bytes, n, size, W4_GPU_ALIGN);
-}
-
-/* What a call from host memory copies; expert maps may be of any length. */
-static int
-plan_staged(struct plan *plan, const w4moe_workspace *ws)
-{
-    uint64_t n_slots = (uint64_t)ws->max_tokens * ws->top_k;
-    uint64_t n_x = 0;
-    uint64_t n_logits = 0;
-    plan->staged_experts =
-            ws->n_experts > STAGED_EXPERTS ? ws->n_experts : STAGED_EXPERTS;
-    if (!take(plan, &plan->ids, n_slots, 4) ||
-            !take(plan, &plan->weights, n_slots, 4) ||
-            !w4_mul(&n_x, ws->max_tokens, ws->hidden_size) ||
-            !take(plan, &plan->x, n_x, 2) || !take(plan, &plan->out, n_x, 2) ||
-            !w4_mul(&n_logits, ws->max_tokens, plan->staged_experts) ||
-            !take(plan, &plan->logits, n_logits, sizeof(float)) ||
-            !take(plan, &plan->expert_map, W4_GPU_EXPERTS_MAX, 4)) {
-        return 0;
-    }
-    plan->n_pinned = plan->n_bytes < W4_GPU_PINNED_MAX ? plan->n_bytes
-                                                       : W4_GPU_PINNED_MAX;
-    return 1;
-}
-
-static w4moe_status
-plan_workspace(struct plan *plan, const w4moe_workspace *ws)
-{
-    uint64_t n_slots = (uint64_t)ws->max_tokens * ws->top_k;
-    uint64_t rows = w4_gpu_blocks_max(n_slots, ws->n_experts, 64) * 64;
-    uint64_t n_activated = 0;
-    uint64_t n_sums = 0;
-    memset(plan, 0, sizeof(*plan));
-    if (!plan_staged(plan, ws) || !take(plan, &plan->sorted_slots, rows, 4) ||
-            !take(plan, &plan->expert_ids, n_slots, 4) ||
-            !take(plan, &plan->n_padded, 1, 4) ||
-            !w4_mul(&n_activated, n_slots, ws->intermediate_size) ||
-            !take(plan, &plan->activated, n_activated, 2) ||
-            !w4_mul(&n_sums, n_slots, ws->hidden_size) ||
-            !take(plan, &plan->sums, n_sums, 4)) {
-        return w4_fail(w4_ctx_err(ws->ctx), W4MOE_INVALID,
-                "workspace for %" PRIu64 " slots: beyond the address space",
-                n_slots);
-    }
-    return W4MOE_OK;
-}
-
-w4moe_status
-w4_gpu_workspace_size(const w4moe_workspace *ws, uint64_t *bytes)
-{
-    struct plan plan;
-    w4moe_status status = plan_workspace(&plan, ws);
-    if (status == W4MOE_OK) {
-        *bytes = plan.n_bytes + plan.n_pinned;
-    }
-    return status;
-}
-
-static void
-free_memory(const w4moe_ctx *ctx, struct memory *memory)
-{
-    w4_gpu_free(ctx, memory->device, memory->plan.n_bytes);
-    w4_gpu_free_pinned(ctx, memory->pinned, memory->plan.n_pinned);
-    free(memory);
-}
-
-static w4moe_status
-allocate(const w4moe_ctx *ctx, struct memory *memory)
-{
-    w4moe_status status = w4_gpu_alloc(
-            ctx, &memory->device, memory->plan.n_bytes, "workspace");
-    if (status == W4MOE_OK) {
-        status = w4_gpu_alloc_pinned(
-                ctx, &memory->pinned, memory->plan.n_pinned, "workspace");
-    }
-    return status;
-}
-
-w4moe_status
-w4_gpu_workspace_open(w4moe_workspace *ws, const w4moe_layer *layer)
-{
-    (void)layer;
-    const struct w4_gpu *gpu = w4_gpu_of(ws->ctx);
-    struct memory *memory = calloc(1, sizeof(*memory));
-    if (memory == NULL) {
-        return w4_fail(
-                w4_ctx_err(ws->ctx), W4MOE_NOMEM, "no memory for a workspace");
-    }
-    int before = gpu->device;
-    w4moe_status status = plan_workspace(&memory->plan, ws);
-    if (status == W4MOE_OK) {
-        status = w4_gpu_enter(w4_ctx_err(ws->ctx), gpu, &before);
-    }
-    if (status == W4MOE_OK) {
-        status = allocate(ws->ctx, memory);
-    }
-    if (status != W4MOE_OK) {
-        free_memory(ws->ctx, memory);
-    } else {
-        ws->memory = memory;
-    }
-    w4_gpu_leave(gpu, before);
-    return status;
-}
-
-void
-w4_gpu_workspace_close(w4moe_workspace *ws)
-{
-    const struct w4_gpu *gpu = w4_gpu_of(ws->ctx);
-    int before = gpu->device;
-    /* Released in any case; a failure has nobody to go to. */
-    (void)w4_gpu_enter(NULL, gpu, &before);
-    free_memory(ws->ctx, ws->memory);
-    w4_gpu_leave(gpu, before);
-}
 
 /* ------------------------------------------------------------------- calls */
 
@@ -180,15 +22,15 @@ struct call {
     hipStream_t stream;
     uint32_t n_slots;
     int aligned;
-    struct plan plan;
-    char *memory;
+    const struct w4_gpu_workspace *ws;
     struct w4_gpu_transfer transfer;
 };
 
-static int32_t *
-ints(const struct call *call, uint64_t place)
+/* An array of the workspace. */
+static void *
+at(const struct call *call, uint64_t place)
 {
-    return (int32_t *)(void *)(call->memory + place);
+    return call->ws->device + place;
 }
 
 /* ------------------------------------------------------------------ staging */
@@ -210,9 +52,9 @@ static w4moe_status
 stage_rows(struct call *call, const void **from, size_t *stride, uint64_t place)
 {
     struct w4_gpu_rows rows = token_rows(call, *from, *stride);
-    *from = call->memory + place;
+    *from = at(call, place);
     *stride = w4_layer_hidden(call->layer);
-    return w4_gpu_put(&call->transfer, call->memory + place, &rows);
+    return w4_gpu_put(&call->transfer, at(call, place), &rows);
 }
 
 /* The same for an array, which may be NULL. */
@@ -227,8 +69,8 @@ stage(struct call *call, const void **from, uint64_t place, uint64_t size)
     if (*from == NULL) {
         return W4MOE_OK;
     }
-    *from = call->memory + place;
-    return w4_gpu_put(&call->transfer, call->memory + place, &rows);
+    *from = at(call, place);
+    return w4_gpu_put(&call->transfer, at(call, place), &rows);
 }
 
 /* Whether there is room for what depends on the number of experts. */
@@ -243,11 +85,11 @@ check_staged(const struct call *call)
                 args->n_experts_global, W4_GPU_EXPERTS_MAX);
     }
     if (args->ids == NULL &&
-            args->n_experts_global > call->plan.staged_experts) {
+            args->n_experts_global > call->ws->staged_experts) {
         return w4_fail(call->err, W4MOE_UNSUPPORTED,
                 "forward: logits of %zu experts; from host memory this "
                 "workspace takes those of %" PRIu64,
-                args->n_experts_global, call->plan.staged_experts);
+                args->n_experts_global, call->ws->staged_experts);
     }
     return W4MOE_OK;
 }
@@ -258,12 +100,12 @@ stage_tokens(struct call *call)
 {
     w4moe_forward_args *args = &call->args;
     w4moe_status status =
-            stage_rows(call, &args->x, &args->x_stride, call->plan.x);
+            stage_rows(call, &args->x, &args->x_stride, call->ws->x);
     if (status == W4MOE_OK && (args->flags & W4MOE_ACCUMULATE) != 0) {
         const void *out = args->out;
-        status = stage_rows(call, &out, &args->out_stride, call->plan.out);
+        status = stage_rows(call, &out, &args->out_stride, call->ws->out);
     }
-    args->out = call->memory + call->plan.out;
+    args->out = at(call, call->ws->out);
     args->out_stride = w4_layer_hidden(call->layer);
     return status;
 }
@@ -273,7 +115,7 @@ static w4moe_status
 stage_arguments(struct call *call)
 {
     w4moe_forward_args *args = &call->args;
-    const struct plan *plan = &call->plan;
+    const struct w4_gpu_workspace *own = call->ws;
     const void *ids = args->ids;
     const void *weights = args->weights;
     const void *map = args->expert_map;
@@ -284,18 +126,18 @@ stage_arguments(struct call *call)
         status = stage_tokens(call);
     }
     if (status == W4MOE_OK) {
-        status = stage(call, &ids, plan->ids, call->n_slots * UINT64_C(4));
+        status = stage(call, &ids, own->ids, call->n_slots * UINT64_C(4));
     }
     if (status == W4MOE_OK) {
         status = stage(
-                call, &weights, plan->weights, call->n_slots * UINT64_C(4));
+                call, &weights, own->weights, call->n_slots * UINT64_C(4));
     }
     if (status == W4MOE_OK) {
-        status = stage(call, &map, plan->expert_map,
+        status = stage(call, &map, own->expert_map,
                 args->n_experts_global * UINT64_C(4));
     }
     if (status == W4MOE_OK) {
-        status = stage(call, &logits, plan->logits,
+        status = stage(call, &logits, own->logits,
                 n_logits * w4moe_dtype_size(args->logits_dtype));
     }
     args->ids = ids;
@@ -352,8 +194,8 @@ route(struct call *call)
     w4moe_forward_args *args = &call->args;
     const w4moe_router *router = &call->layer->router;
     struct w4_gpu_route p = {
-            .ids = ints(call, call->plan.ids),
-            .weights = (float *)(void *)(call->memory + call->plan.weights),
+            .ids = at(call, call->ws->ids),
+            .weights = at(call, call->ws->weights),
             .logits = args->router_logits,
             .logits_type = args->logits_dtype,
             .n_tokens = (uint32_t)args->n_tokens,
@@ -380,9 +222,9 @@ align(const struct call *call, uint32_t rows)
     const w4moe_forward_args *args = &call->args;
     uint32_t n_experts = (uint32_t)w4_layer_experts(call->layer);
     struct w4_gpu_align p = {
-            .sorted_slots = ints(call, call->plan.sorted_slots),
-            .expert_ids = ints(call, call->plan.expert_ids),
-            .n_padded = ints(call, call->plan.n_padded),
+            .sorted_slots = at(call, call->ws->sorted_slots),
+            .expert_ids = at(call, call->ws->expert_ids),
+            .n_padded = at(call, call->ws->n_padded),
             .ids = args->ids,
             .expert_map = args->expert_map,
             .n_slots = call->n_slots,
@@ -407,9 +249,9 @@ product(const struct call *call, uint32_t rows)
             .block_size = w4_gpu_divisor(rows != 0 ? rows : 1),
     };
     if (rows != 0) {
-        p.sorted_slots = ints(call, call->plan.sorted_slots);
-        p.expert_ids = ints(call, call->plan.expert_ids);
-        p.n_padded = ints(call, call->plan.n_padded);
+        p.sorted_slots = at(call, call->ws->sorted_slots);
+        p.expert_ids = at(call, call->ws->expert_ids);
+        p.n_padded = at(call, call->ws->n_padded);
     }
     return p;
 }
@@ -435,7 +277,7 @@ multiply_w13(const struct call *call, uint32_t rows)
     p.gather = !call->aligned || p.b.perm != NULL;
     p.result = W4_GPU_ACTIVATED;
     p.slot_weights = on_input(call) ? args->weights : NULL;
-    p.out = call->memory + call->plan.activated;
+    p.out = at(call, call->ws->activated);
     p.out_stride = w4_layer_intermediate(layer);
     w4_gpu_activation_set(&p.activation, &layer->activation);
     struct w4_gpu_product use = w4_gpu_choose(
@@ -453,7 +295,7 @@ product_w2(const struct call *call, uint32_t rows)
 {
     struct w4_gpu_gemm p = product(call, rows);
     p.b = call->gpu->w2;
-    p.a = call->memory + call->plan.activated;
+    p.a = at(call, call->ws->activated);
     p.a_stride = w4_layer_intermediate(call->layer);
     p.top_k = w4_gpu_divisor(1);
     p.gather = p.b.perm != NULL;
@@ -489,7 +331,7 @@ multiply_w2_slots(const struct call *call, uint32_t rows)
     size_t hidden = w4_layer_hidden(layer);
     struct w4_gpu_gemm p = product_w2(call, rows);
     p.result = W4_GPU_SUMS;
-    p.out = call->memory + call->plan.sums;
+    p.out = at(call, call->ws->sums);
     p.out_stride = hidden;
     struct w4_gpu_product use =
             w4_gpu_choose(gpu, &layer->w2, 1, args->dtype, rows);
@@ -565,19 +407,18 @@ w4_gpu_forward(const w4moe_layer *layer, w4moe_workspace *ws,
         const w4moe_forward_args *args)
 {
     const struct w4_gpu *gpu = w4_gpu_of(layer->ctx);
-    const struct memory *memory = ws->memory;
+    const struct w4_gpu_workspace *own = ws->memory;
     struct call call = {
             .layer = layer,
             .gpu = layer->device,
             .err = w4_ctx_err(layer->ctx),
             .args = *args,
             .stream = args->stream,
-            .plan = memory->plan,
-            .memory = memory->device,
+            .ws = own,
             .transfer = {.err = w4_ctx_err(layer->ctx),
                     .stream = args->stream,
-                    .pinned = memory->pinned,
-                    .size = memory->plan.n_pinned},
+                    .pinned = own->pinned,
+                    .size = own->n_pinned},
     };
     int host = (args->flags & W4MOE_HOST_IO) != 0;
     int before = 0;

@@ -167,6 +167,31 @@ struct w4_gpu_layer {
     void *memory;
 };
 
+/** A workspace: struct w4moe_workspace's `memory`. */
+struct w4_gpu_workspace {
+    /** Where its arrays stand, in bytes from `device`. Copies of host memory,
+     * as far as a call's arguments are that: */
+    uint64_t ids;
+    uint64_t weights;
+    uint64_t x;
+    uint64_t out;
+    uint64_t logits;
+    uint64_t expert_map;
+    /** Others. */
+    uint64_t sorted_slots;
+    uint64_t expert_ids;
+    uint64_t n_padded;
+    uint64_t activated;
+    uint64_t sums;
+    uint64_t n_bytes;
+    /** Experts whose logits are staged, at most. */
+    uint64_t staged_experts;
+    char *device;
+    /** Pinned host memory that copies go through. */
+    char *pinned;
+    uint64_t n_pinned;
+};
+
 /* ------------------------------------------------------------------- plans */
 
 /** What a product is made with. */

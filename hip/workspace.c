@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: MIT
+ * Copyright (C) 2026 The w4moe authors */
+/*
+ * Workspaces: a piece of device memory, laid out once, and one of pinned host
+ * memory.
+ */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/size.h"
+#include "gpu.h"
+
+/* Experts whose logits are staged, at least: as many as models have whose
+ * layers are spread over several devices. */
+enum { STAGED_EXPERTS = 512 };
+
+/* Gives n elements of size bytes the next place. */
+static int
+take(struct w4_gpu_workspace *own, uint64_t *place, uint64_t n, uint64_t size)
+{
+    return w4_lay_out(place, &own->n_bytes, n, size, W4_GPU_ALIGN);
+}
+
+/* What a call from host memory copies; expert maps may be of any length. */
+static int
+plan_staged(struct w4_gpu_workspace *own, const w4moe_workspace *ws)
+{
+    uint64_t n_slots = (uint64_t)ws->max_tokens * ws->top_k;
+    uint64_t n_x = 0;
+    uint64_t n_logits = 0;
+    own->staged_experts =
+            ws->n_experts > STAGED_EXPERTS ? ws->n_experts : STAGED_EXPERTS;
+    if (!take(own, &own->ids, n_slots, 4) ||
+            !take(own, &own->weights, n_slots, 4) ||
+            !w4_mul(&n_x, ws->max_tokens, ws->hidden_size) ||
+            !take(own, &own->x, n_x, 2) || !take(own, &own->out, n_x, 2) ||
+            !w4_mul(&n_logits, ws->max_tokens, own->staged_experts) ||
+            !take(own, &own->logits, n_logits, sizeof(float)) ||
+            !take(own, &own->expert_map, W4_GPU_EXPERTS_MAX, 4)) {
+        return 0;
+    }
+    own->n_pinned =
+            own->n_bytes < W4_GPU_PINNED_MAX ? own->n_bytes : W4_GPU_PINNED_MAX;
+    return 1;
+}
+
+static w4moe_status
+plan_workspace(struct w4_gpu_workspace *own, const w4moe_workspace *ws)
+{
+    uint64_t n_slots = (uint64_t)ws->max_tokens * ws->top_k;
+    uint64_t rows = w4_gpu_blocks_max(n_slots, ws->n_experts, 64) * 64;
+    uint64_t n_activated = 0;
+    uint64_t n_sums = 0;
+    memset(own, 0, sizeof(*own));
+    if (!plan_staged(own, ws) || !take(own, &own->sorted_slots, rows, 4) ||
+            !take(own, &own->expert_ids, n_slots, 4) ||
+            !take(own, &own->n_padded, 1, 4) ||
+            !w4_mul(&n_activated, n_slots, ws->intermediate_size) ||
+            !take(own, &own->activated, n_activated, 2) ||
+            !w4_mul(&n_sums, n_slots, ws->hidden_size) ||
+            !take(own, &own->sums, n_sums, 4)) {
+        return w4_fail(w4_ctx_err(ws->ctx), W4MOE_INVALID,
+                "workspace for %" PRIu64 " slots: beyond the address space",
+                n_slots);
+    }
+    return W4MOE_OK;
+}
+
+w4moe_status
+w4_gpu_workspace_size(const w4moe_workspace *ws, uint64_t *bytes)
+{
+    struct w4_gpu_workspace own;
+    w4moe_status status = plan_workspace(&own, ws);
+    if (status == W4MOE_OK) {
+        *bytes = own.n_bytes + own.n_pinned;
+    }
+    return status;
+}
+
+static void
+free_workspace(const w4moe_ctx *ctx, struct w4_gpu_workspace *own)
+{
+    w4_gpu_free(ctx, own->device, own->n_bytes);
+    w4_gpu_free_pinned(ctx, own->pinned, own->n_pinned);
+    free(own);
+}
+
+static w4moe_status
+allocate(const w4moe_ctx *ctx, struct w4_gpu_workspace *own)
+{
+    void *device = NULL;
+    void *pinned = NULL;
+    w4moe_status status = w4_gpu_alloc(ctx, &device, own->n_bytes, "workspace");
+    if (status == W4MOE_OK) {
+        status = w4_gpu_alloc_pinned(ctx, &pinned, own->n_pinned, "workspace");
+    }
+    own->device = device;
+    own->pinned = pinned;
+    return status;
+}
+
+w4moe_status
+w4_gpu_workspace_open(w4moe_workspace *ws, const w4moe_layer *layer)
+{
+    (void)layer;
+    const struct w4_gpu *gpu = w4_gpu_of(ws->ctx);
+    struct w4_gpu_workspace *own = calloc(1, sizeof(*own));
+    if (own == NULL) {
+        return w4_fail(
+                w4_ctx_err(ws->ctx), W4MOE_NOMEM, "no memory for a workspace");
+    }
+    int before = gpu->device;
+    w4moe_status status = plan_workspace(own, ws);
+    if (status == W4MOE_OK) {
+        status = w4_gpu_enter(w4_ctx_err(ws->ctx), gpu, &before);
+    }
+    if (status == W4MOE_OK) {
+        status = allocate(ws->ctx, own);
+    }
+    if (status != W4MOE_OK) {
+        free_workspace(ws->ctx, own);
+    } else {
+        ws->memory = own;
+    }
+    w4_gpu_leave(gpu, before);
+    return status;
+}
+
+void
+w4_gpu_workspace_close(w4moe_workspace *ws)
+{
+    const struct w4_gpu *gpu = w4_gpu_of(ws->ctx);
+    int before = gpu->device;
+    /* Released in any case; a failure has nobody to go to. */
+    (void)w4_gpu_enter(NULL, gpu, &before);
+    free_workspace(ws->ctx, ws->memory);
+    w4_gpu_leave(gpu, before);
+}

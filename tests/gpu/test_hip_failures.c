@@ -432,6 +432,29 @@ START_TEST(calls_that_are_too_large)
 }
 END_TEST
 
+/* Refused before anything is read. */
+START_TEST(rows_that_are_too_far_apart)
+{
+    w4moe_ctx *ctx = hip_context("gfx1100", 0);
+    make_problem(1);
+    w4moe_layer *layer = forward_create(ctx, &problem, &w13, &w2, 0);
+    w4moe_workspace *ws = NULL;
+    w4moe_forward_args args = problem.args;
+    uint16_t out[64];
+    args.out = out;
+    args.flags &= ~(unsigned)W4MOE_HOST_IO;
+    args.x_stride = (size_t)8 << 32;
+    ck_assert_int_eq(w4moe_workspace_create(layer, &ws, 1, 2), W4MOE_OK);
+    ck_assert_int_eq(w4moe_forward(layer, ws, &args), W4MOE_UNSUPPORTED);
+    expect_in(w4moe_ctx_error(ctx),
+            "1 rows of activations, 34359738368 elements apart");
+    w4moe_workspace_destroy(ws);
+    w4moe_layer_destroy(layer);
+    hip_context_end(ctx);
+    free_problem();
+}
+END_TEST
+
 int
 main(void)
 {
@@ -448,6 +471,7 @@ main(void)
     tcase_add_test(tc, limits_of_memory);
     tcase_add_test(tc, a_small_device);
     tcase_add_test(tc, calls_that_are_too_large);
+    tcase_add_test(tc, rows_that_are_too_far_apart);
     Suite *suite = suite_create("hip failures");
     suite_add_tcase(suite, tc);
     SRunner *runner = srunner_create(suite);

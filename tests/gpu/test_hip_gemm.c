@@ -133,6 +133,48 @@ START_TEST(padding_before_slots)
 }
 END_TEST
 
+/* Blocks of no expert before the others. */
+static void
+put_before(struct gemm_problem *p, size_t n_blocks)
+{
+    size_t size = p->what.block_size;
+    size_t n_before = n_blocks * size;
+    size_t capacity = n_before + p->args.capacity;
+    int32_t *slots = oracle_alloc(capacity, sizeof(*slots));
+    int32_t *experts = oracle_alloc(capacity / size, sizeof(*experts));
+    for (size_t i = 0; i < n_before; i++) {
+        slots[i] = (int32_t)p->n_slots;
+        experts[i / size] = -1;
+    }
+    memcpy(slots + n_before, p->sorted_slots, p->args.capacity * 4);
+    memcpy(experts + n_blocks, p->expert_ids, p->args.capacity / size * 4);
+    free(p->sorted_slots);
+    free(p->expert_ids);
+    p->args.sorted_slots = p->sorted_slots = slots;
+    p->args.expert_ids = p->expert_ids = experts;
+    p->args.capacity = capacity;
+    p->n_padded += (int32_t)n_before;
+}
+
+/* All rows are done by the second one. */
+START_TEST(more_blocks_than_a_launch_has)
+{
+    static const size_t blocks[] = {1, 16};
+    ctx = hip_context(hip_archs[_i], 0);
+    for (size_t i = 0; i < sizeof(blocks) / sizeof(blocks[0]); i++) {
+        struct gemm_case what = usual(0x7090 + i, 48, 64, 32);
+        what.block_size = blocks[i];
+        struct gemm_problem p;
+        gemm_make(&p, &what);
+        put_before(&p, 65535);
+        void *c = run_packed(&p, W4MOE_ORDER_TILE, NULL);
+        gemm_judge(&p, c);
+        free(c);
+        gemm_free(&p);
+    }
+}
+END_TEST
+
 /* As for w2: a row for each slot, summed over the choices of a token. */
 START_TEST(sums_of_slots_with_rows_of_their_own)
 {
@@ -263,8 +305,9 @@ int
 main(void)
 {
     const TTest *const tests[] = {every_switch, padding_before_slots,
-            sums_of_slots_with_rows_of_their_own, every_form, every_group_size,
-            every_width, no_blocks, exact_sums_have_the_right_bits};
+            more_blocks_than_a_launch_has, sums_of_slots_with_rows_of_their_own,
+            every_form, every_group_size, every_width, no_blocks,
+            exact_sums_have_the_right_bits};
     return hip_run_tests("hip gemm", tests, sizeof(tests) / sizeof(tests[0]),
             NULL, teardown);
 }

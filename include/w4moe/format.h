@@ -354,6 +354,10 @@ typedef struct w4moe_file_info {
     /** Bytes of all tensors, and how many there are. */
     uint64_t n_bytes;
     size_t n_tensors;
+    /** Expert 0 here is this expert of the model, of so many; n_experts is how
+     * many are here. */
+    size_t first_expert;
+    size_t n_experts_total;
 } w4moe_file_info;
 
 /** One of a layer's two matrices. */

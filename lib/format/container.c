@@ -11,7 +11,7 @@
 #include "base/bytes.h"
 
 static const char *const array_names[W4_N_ARRAYS] = {
-        "qweight", "scales", "qzeros", "perm", "bias"};
+        "qweight", "scales", "qzeros", "offsets", "perm", "bias"};
 
 void
 w4_array_name(char name[W4_TENSOR_NAME_MAX], uint32_t layer, w4moe_which which,
@@ -31,6 +31,8 @@ w4_array_place(w4moe_matrix *matrix, enum w4_array array)
         return &matrix->scales;
     case W4_ARRAY_QZEROS:
         return (void **)&matrix->qzeros;
+    case W4_ARRAY_OFFSETS:
+        return &matrix->offsets;
     case W4_ARRAY_PERM:
         return (void **)&matrix->perm;
     case W4_ARRAY_BIAS:
@@ -89,6 +91,10 @@ w4_array_entry(
         set_rows_shape(entry, m, layout.n_groups, m->n_out / W4_WORD_ZEROS,
                 W4_TILE_COLUMNS / W4_WORD_ZEROS);
         break;
+    case W4_ARRAY_OFFSETS:
+        entry->dtype = m->offset_dtype;
+        set_rows_shape(entry, m, layout.n_groups, m->n_out, W4_TILE_COLUMNS);
+        break;
     case W4_ARRAY_PERM:
         entry->dtype = W4MOE_I32;
         entry->n_dims = m->n_perms == 2 ? 3 : 2;
@@ -110,10 +116,18 @@ int
 w4_array_required(const struct w4_meta *meta, enum w4_array array)
 {
     if (array == W4_ARRAY_QZEROS) {
-        return meta->code == W4MOE_CODE_INT4 &&
+        return meta->code == W4MOE_CODE_INT4 && !meta->offsets &&
                (meta->zero_points || meta->order == W4MOE_ORDER_RDNA3);
     }
-    return array == W4_ARRAY_QWEIGHT || array == W4_ARRAY_SCALES;
+    return array == W4_ARRAY_QWEIGHT || array == W4_ARRAY_SCALES ||
+           (array == W4_ARRAY_OFFSETS && meta->offsets);
+}
+
+int
+w4_array_allowed(const struct w4_meta *meta, enum w4_array array)
+{
+    return w4_array_required(meta, array) || array == W4_ARRAY_PERM ||
+           array == W4_ARRAY_BIAS;
 }
 
 void

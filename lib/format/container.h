@@ -23,6 +23,7 @@ enum w4_array {
     W4_ARRAY_QWEIGHT,
     W4_ARRAY_SCALES,
     W4_ARRAY_QZEROS,
+    W4_ARRAY_OFFSETS,
     W4_ARRAY_PERM,
     W4_ARRAY_BIAS,
     W4_N_ARRAYS
@@ -33,7 +34,11 @@ struct w4_meta {
     w4moe_order order;
     w4moe_code code;
     int zero_points;
+    int offsets;
     size_t n_experts;
+    /** Which experts of the model these are, and how many it has. */
+    size_t first_expert;
+    size_t n_experts_total;
     size_t top_k;
     size_t hidden_size;
     size_t intermediate_size;
@@ -73,8 +78,11 @@ extern void w4_array_entry(struct w4_st_entry *entry,
         const w4moe_matrix *matrix, enum w4_array array);
 
 /** Whether a container with this metadata holds the array of every matrix
- * (qweight, scales), of none, or by the layer. */
+ * (for example qweight); perm and bias are there by the layer. */
 extern int w4_array_required(const struct w4_meta *meta, enum w4_array array);
+
+/** Whether it may hold the array. */
+extern int w4_array_allowed(const struct w4_meta *meta, enum w4_array array);
 
 /** "xxh3.NAME", the metadata key of a tensor's hash. */
 extern void w4_hash_key(

@@ -150,11 +150,16 @@ prepare(struct conversion *c, const char *out_path, const char *in_path,
 {
     struct w4_err *err = w4_ctx_err(c->ctx);
     const w4moe_convert_options *options = &c->options;
-    w4moe_order order = options->order != 0 ? options->order : W4MOE_ORDER_TILE;
-    w4moe_status status = w4_source_open(c->ctx, &c->source, in_path);
+    struct w4_source_options source = {0};
+    w4moe_status status = w4_source_open(c->ctx, &c->source, in_path, &source);
     if (status == W4MOE_OK) {
-        status = w4_plan_make(err, &c->plan, &c->source, order, options->layers,
-                options->n_layers);
+        struct w4_plan_options plan = {
+                .order =
+                        options->order != 0 ? options->order : W4MOE_ORDER_TILE,
+                .layers = options->layers,
+                .n_layers = options->n_layers,
+        };
+        status = w4_plan_make(err, &c->plan, &c->source, &plan);
     }
     if (status == W4MOE_OK && !options->dry_run) {
         status = target_make(err, &c->target, out_path);

@@ -5,11 +5,12 @@
 #include "base/half.h"
 #include "format/matrix.h"
 
-/* What each of the 16 codes means in one column and group. */
-static void
-group_values(float values[16], const w4moe_matrix *m, const struct w4_expert *e,
-        const struct w4_tile *tile, uint64_t offset, size_t group)
+void
+w4_dequantize_group(float values[16], const w4moe_matrix *m,
+        const struct w4_expert *e, const struct w4_tile *tile, uint32_t c,
+        size_t group)
 {
+    uint64_t offset = w4_tile_offset(tile, c);
     uint64_t place = tile->scale + offset + group * tile->scale_stride;
     float scale = w4_load_float(e->scales, m->scale_dtype, place);
     unsigned zero = W4_ZERO_SYMMETRIC;
@@ -41,7 +42,7 @@ w4_dequantize_column(float *row, const w4moe_matrix *m,
     float values[16];
     for (size_t p = 0; p < m->n_in; p += W4_WORD_CODES) {
         if (p % m->group_size == 0) {
-            group_values(values, m, e, tile, offset, p / m->group_size);
+            w4_dequantize_group(values, m, e, tile, c, p / m->group_size);
         }
         for (unsigned j = 0; j < W4_WORD_CODES; j++) {
             size_t i = perm != NULL ? (size_t)perm[p + j] : p + j;

@@ -1,18 +1,22 @@
 /* SPDX-License-Identifier: MIT
  * Copyright (C) 2026 The w4moe authors */
 /**
- * The grammar of tensor names in checkpoints, by their end:
+ * The grammar of tensor names in safetensors checkpoints, by their end:
  *
- *   PREFIX layers.L. BLOCK experts.E. PROJECTION . TENSOR
+ *   PREFIX layers.L. BLOCK experts.E. PROJECTION . PART
+ *   PREFIX layers.L. BLOCK experts. FUSED            all experts in one tensor
  *   PREFIX layers.L. BLOCK (gate | router) . TENSOR
  *
- * PREFIX and BLOCK are any dotted words. Nothing is read from shapes.
+ * PREFIX and BLOCK are any dotted words. Nothing is read from shapes. FUSED
+ * is one of the forms that w4_name_forms lists.
  */
 #ifndef W4_FORMAT_EXPERT_NAME_H
 #define W4_FORMAT_EXPERT_NAME_H
 
 #include <stddef.h>
 #include <stdint.h>
+
+#include "format/parts.h"
 
 /** The three weights of an expert. */
 enum w4_projection { W4_GATE, W4_UP, W4_DOWN, W4_N_PROJECTIONS };
@@ -21,14 +25,29 @@ enum w4_projection { W4_GATE, W4_UP, W4_DOWN, W4_N_PROJECTIONS };
 enum w4_name_kind {
     /** Not part of a mixture-of-experts block: attention, norms, ... */
     W4_NAME_OTHER,
-    /** A tensor of one expert; projection and tensor are set. */
+    /** A tensor of one expert; projection and part are set. */
     W4_NAME_EXPERT,
-    /** Under ".experts.", but of no known form. */
+    /** Gate and up of all experts; part is set. */
+    W4_NAME_GATE_UP,
+    /** Down of all experts; part is set. */
+    W4_NAME_DOWN,
+    /** Among the experts, but of no known form. */
     W4_NAME_UNKNOWN,
-    /** A tensor of the router; tensor is set. */
+    /** A tensor of the router; router is set. */
     W4_NAME_ROUTER,
     /** An expert of a multi-token-prediction layer, which is not converted. */
     W4_NAME_MTP
+};
+
+/** Tensors of a router. */
+enum w4_router_part {
+    W4_ROUTER_WEIGHT,
+    W4_ROUTER_BIAS,
+    /** Used to choose experts, not to weigh them. */
+    W4_ROUTER_CORRECTION_BIAS,
+    W4_N_ROUTER_PARTS,
+    /** Of the router, but none of these. */
+    W4_ROUTER_OTHER = W4_N_ROUTER_PARTS
 };
 
 struct w4_name {
@@ -39,7 +58,10 @@ struct w4_name {
     uint32_t layer;
     uint32_t expert;
     enum w4_projection projection;
-    /** The rest, for example "weight_packed" or "e_score_correction_bias". */
+    /** W4_N_PARTS: none that is known. */
+    enum w4_part part;
+    enum w4_router_part router;
+    /** The rest, for example "weight_packed": what `part` was read from. */
     const char *tensor;
 };
 
@@ -48,5 +70,9 @@ extern struct w4_name w4_name_parse(const char *name);
 
 /** "gate", "up" or "down". */
 extern const char *w4_projection_name(enum w4_projection projection);
+
+/** The known forms that look most like a name, for a text about one that has
+ * no known form: at most size bytes, NUL-terminated. */
+extern void w4_name_nearest(char *out, size_t size, const char *name);
 
 #endif

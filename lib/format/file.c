@@ -73,29 +73,15 @@ take_types(w4moe_matrix *m, const struct w4_tensor *const *tensors)
     if (m->code == W4MOE_CODE_E2M1 && m->scale_dtype == W4MOE_U8) {
         m->scale_dtype = W4MOE_F8_E8M0;
     }
+    if (tensors[W4_ARRAY_OFFSETS] != NULL) {
+        m->offset_dtype = tensors[W4_ARRAY_OFFSETS]->dtype;
+    }
     if (tensors[W4_ARRAY_BIAS] != NULL) {
         m->bias_dtype = tensors[W4_ARRAY_BIAS]->dtype;
     }
     if (perm != NULL) {
         m->n_perms = perm->n_dims == 3 ? 2 : 1;
     }
-}
-
-/* Offsets change every weight, so a file that has them must not be read as if
- * it had none. */
-static w4moe_status
-refuse_offsets(
-        const struct w4moe_file *file, uint32_t number, w4moe_which which)
-{
-    char name[W4_TENSOR_NAME_MAX];
-    snprintf(name, sizeof(name), "layers.%" PRIu32 ".%s.offsets", number,
-            which == W4MOE_W13 ? "w13" : "w2");
-    if (w4_st_find(file->set, name) != NULL) {
-        return w4_fail(w4_ctx_err(file->ctx), W4MOE_UNSUPPORTED,
-                "%s: tensor \"%s\": offsets are not read by this version",
-                w4_st_file_path(file->set, 0), name);
-    }
-    return W4MOE_OK;
 }
 
 static w4moe_status
@@ -105,10 +91,6 @@ read_matrix(const struct w4moe_file *file, w4moe_matrix *matrix,
     struct w4_err *err = w4_ctx_err(file->ctx);
     const struct w4_tensor *tensors[W4_N_ARRAYS];
     w4moe_matrix m = w4_meta_matrix(&file->meta, which);
-    w4moe_status status = refuse_offsets(file, number, which);
-    if (status != W4MOE_OK) {
-        return status;
-    }
     for (int a = 0; a < W4_N_ARRAYS; a++) {
         char name[W4_TENSOR_NAME_MAX];
         w4_array_name(name, number, which, (enum w4_array)a);
@@ -118,12 +100,18 @@ read_matrix(const struct w4moe_file *file, w4moe_matrix *matrix,
             return w4_fail(err, W4MOE_FORMAT, "%s: no tensor \"%s\"",
                     w4_st_file_path(file->set, 0), name);
         }
+        if (tensors[a] != NULL &&
+                !w4_array_allowed(&file->meta, (enum w4_array)a)) {
+            return w4_fail(err, W4MOE_FORMAT,
+                    "%s: tensor \"%s\", of which the metadata know nothing",
+                    w4_st_file_path(file->set, 0), name);
+        }
     }
     take_types(&m, tensors);
     char label[W4_TENSOR_NAME_MAX];
     snprintf(label, sizeof(label), "layer %" PRIu32 ", %s", number,
             which == W4MOE_W13 ? "w13" : "w2");
-    status = w4_matrix_check(err, &m, label);
+    w4moe_status status = w4_matrix_check(err, &m, label);
     for (int a = 0; a < W4_N_ARRAYS && status == W4MOE_OK; a++) {
         if (tensors[a] != NULL) {
             status = take_array(file, &m, tensors[a], (enum w4_array)a);
@@ -308,6 +296,8 @@ w4moe_file_get_info(const w4moe_file *file, w4moe_file_info *info)
             .model_type = meta->model_type,
             .producer = meta->producer,
             .n_tensors = w4_st_count(file->set),
+            .first_expert = meta->first_expert,
+            .n_experts_total = meta->n_experts_total,
     };
     for (size_t t = 0; t < result.n_tensors; t++) {
         result.n_bytes += w4_st_at(file->set, t)->n_bytes;

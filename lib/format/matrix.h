@@ -52,6 +52,11 @@ extern struct w4_expert w4_matrix_expert(
 extern void w4_dequantize_column(float *row, const w4moe_matrix *matrix,
         const struct w4_expert *expert, const struct w4_tile *tile, uint32_t c);
 
+/** What each of the 16 codes means in column c of a tile and a group. */
+extern void w4_dequantize_group(float values[16], const w4moe_matrix *matrix,
+        const struct w4_expert *expert, const struct w4_tile *tile, uint32_t c,
+        size_t group);
+
 /** Values of the 16 E2M1 codes. */
 extern const float w4_e2m1_values[16];
 

@@ -95,7 +95,14 @@ w4_meta_write(struct w4_err *err, struct w4_st_writer *writer,
     put(&w, "order", meta->order == W4MOE_ORDER_TILE ? "tile" : "rdna3");
     put(&w, "code", meta->code == W4MOE_CODE_INT4 ? "int4" : "e2m1");
     put_bool(&w, "zero_points", meta->zero_points);
+    if (meta->offsets) {
+        put_bool(&w, "offsets", 1);
+    }
     put_size(&w, "n_experts", meta->n_experts);
+    if (meta->n_experts_total != meta->n_experts) {
+        put_count(&w, "experts.first", (uint32_t)meta->first_expert);
+        put_size(&w, "experts.total", meta->n_experts_total);
+    }
     put_size(&w, "top_k", meta->top_k);
     put_size(&w, "hidden_size", meta->hidden_size);
     put_size(&w, "intermediate_size", meta->intermediate_size);
@@ -274,6 +281,22 @@ check_version(struct w4_err *err, const struct w4_st_set *set)
     return W4MOE_OK;
 }
 
+/* What must fit together; a container of all experts does not say so. */
+static void
+check_kinds(struct meta_reader *r, struct w4_meta *m)
+{
+    if (m->offsets && (m->code != W4MOE_CODE_INT4 || m->zero_points)) {
+        refuse(r, "offsets", "true");
+    }
+    if (m->n_experts_total == 0 && m->first_expert == 0) {
+        m->n_experts_total = m->n_experts;
+    }
+    if (m->first_expert > m->n_experts_total ||
+            m->n_experts > m->n_experts_total - m->first_expert) {
+        refuse(r, "experts.total", w4_st_metadata(r->set, "experts.total"));
+    }
+}
+
 /* Everything but the version. */
 static w4moe_status
 read_fields(
@@ -288,7 +311,11 @@ read_fields(
             .code = get_word(&r, "code", codes) == 0 ? W4MOE_CODE_INT4
                                                      : W4MOE_CODE_E2M1,
             .zero_points = get_bool(&r, "zero_points"),
+            .offsets = w4_st_metadata(set, "offsets") != NULL &&
+                       get_bool(&r, "offsets"),
             .n_experts = get_size(&r, "n_experts"),
+            .first_expert = get_count(&r, "experts.first"),
+            .n_experts_total = get_count(&r, "experts.total"),
             .top_k = get_size(&r, "top_k"),
             .hidden_size = get_size(&r, "hidden_size"),
             .intermediate_size = get_size(&r, "intermediate_size"),
@@ -317,6 +344,7 @@ read_fields(
             .source_scheme = get(&r, "source_scheme"),
             .model_type = get(&r, "model_type"),
     };
+    check_kinds(&r, &m);
     if (r.status == W4MOE_OK) {
         *meta = m;
     }

@@ -193,16 +193,18 @@ read_group(const struct reader *reader, struct w4_model_config *config,
     }
     if (strcmp(strategy, "channel") == 0 ||
             (strcmp(strategy, "group") == 0 && size == -1)) {
-        config->group_size = 0;
+        config->group_sizes[0] = 0;
     } else if (strcmp(strategy, "group") == 0 && size > 0 && size % 8 == 0 &&
                size <= INT32_MAX) {
-        config->group_size = (size_t)size;
+        config->group_sizes[0] = (size_t)size;
     } else {
         return w4_fail(reader->err, W4MOE_UNSUPPORTED,
                 "%s: compressed-tensors strategy \"%.16s\", group size %lld "
                 "(\"channel\", or \"group\" of a multiple of 8)",
                 reader->path, strategy, (long long)size);
     }
+    config->n_group_sizes = 1;
+    config->quant = W4_QUANT_COMPRESSED_TENSORS;
     config->symmetric = !json_is_false(json_object_get(weights, "symmetric"));
     return W4MOE_OK;
 }
@@ -264,7 +266,7 @@ read_quantization(const struct reader *reader, struct w4_model_config *config,
                 "\"compressed-tensors\")",
                 reader->path, method);
     }
-    snprintf(config->quant_method, sizeof(config->quant_method), "%s", method);
+    snprintf(config->scheme, sizeof(config->scheme), "%s", method);
     return read_compressed_tensors(reader, config, quant);
 }
 

@@ -10,8 +10,23 @@
 
 #include "base/err.h"
 
-/** Longest config.json that is read. */
-enum { W4_CONFIG_MAX = 16 * 1024 * 1024 };
+/** Longest config.json that is read; group lengths that are kept. */
+enum { W4_CONFIG_MAX = 16 * 1024 * 1024, W4_GROUP_SIZES_MAX = 8 };
+
+enum w4_quant {
+    W4_QUANT_NONE,
+    W4_QUANT_COMPRESSED_TENSORS,
+    W4_QUANT_GPTQ,
+    W4_QUANT_AWQ,
+    W4_QUANT_MXFP4
+};
+
+enum w4_fused {
+    W4_FUSED_NONE,
+    W4_FUSED_ROWS,
+    W4_FUSED_COLUMNS,
+    W4_FUSED_COLUMNS_INTERLEAVED
+};
 
 struct w4_model_config {
     char model_type[64];
@@ -23,12 +38,15 @@ struct w4_model_config {
     w4moe_activation activation;
     /** Kind NONE for models whose routing is not known. */
     w4moe_router router;
-
-    /** quantization_config: method, for example "compressed-tensors". */
-    char quant_method[32];
-    /** 0: channel-wise. */
-    size_t group_size;
+    enum w4_fused fused;
+    enum w4_quant quant;
+    char scheme[32];
+    size_t group_sizes[W4_GROUP_SIZES_MAX];
+    size_t n_group_sizes;
     int symmetric;
+    int gptq_v2;
+    int desc_act;
+    size_t fp8_block[2];
 };
 
 /**

@@ -7,11 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const router_names[W4_N_ROUTER_TENSORS] = {
+static const char *const router_names[W4_N_ROUTER_PARTS] = {
         "weight", "bias", "correction_bias"};
 
 /* Entries of a layer at most. */
-enum { ENTRIES_PER_LAYER = 2 * W4_N_ARRAYS + W4_N_ROUTER_TENSORS };
+enum { ENTRIES_PER_LAYER = 2 * W4_N_ARRAYS + W4_N_ROUTER_PARTS };
 
 /* Whether a number is among those asked for. */
 static int
@@ -71,7 +71,9 @@ plan_matrix(struct w4_plan *plan, const w4moe_matrix *matrix, uint32_t number,
         enum w4_array array = (enum w4_array)a;
         entries[a] = W4_NO_ENTRY;
         if (w4_array_required(&plan->meta, array) ||
-                (array == W4_ARRAY_PERM && matrix->n_perms != 0)) {
+                (array == W4_ARRAY_PERM && matrix->n_perms != 0) ||
+                (array == W4_ARRAY_BIAS &&
+                        matrix->bias_dtype != W4MOE_DTYPE_NONE)) {
             struct w4_st_entry *entry = new_entry(plan, &entries[a]);
             w4_array_name(plan->names[entries[a]], number, which, array);
             w4_array_entry(entry, matrix, array);
@@ -83,11 +85,8 @@ static void
 plan_router(struct w4_plan *plan, struct w4_plan_layer *layer,
         const struct w4_source_layer *source)
 {
-    layer->router[0] = source->router_weight;
-    layer->router[1] = source->router_bias;
-    layer->router[2] = source->correction_bias;
-    for (int i = 0; i < W4_N_ROUTER_TENSORS; i++) {
-        const struct w4_tensor *tensor = layer->router[i];
+    for (int i = 0; i < W4_N_ROUTER_PARTS; i++) {
+        const struct w4_tensor *tensor = source->router[i];
         layer->router_entries[i] = W4_NO_ENTRY;
         if (tensor == NULL) {
             continue;
@@ -103,14 +102,19 @@ plan_router(struct w4_plan *plan, struct w4_plan_layer *layer,
 }
 
 static struct w4_meta
-make_meta(const struct w4_source *source, w4moe_order order)
+make_meta(const struct w4_source *source, const struct w4_plan_options *options)
 {
     const struct w4_model_config *config = &source->config;
     struct w4_meta meta = {
-            .order = order,
+            .order = options->order,
             .code = source->w13.code,
             .zero_points = source->has_zero_points,
-            .n_experts = config->n_experts,
+            .offsets = source->w13.offset_dtype != W4MOE_DTYPE_NONE,
+            .n_experts = options->n_experts != 0
+                                 ? options->n_experts
+                                 : config->n_experts - options->first_expert,
+            .first_expert = options->first_expert,
+            .n_experts_total = config->n_experts,
             .top_k = config->top_k,
             .hidden_size = config->hidden_size,
             .intermediate_size = config->intermediate_size,
@@ -127,12 +131,18 @@ make_meta(const struct w4_source *source, w4moe_order order)
 
 w4moe_status
 w4_plan_make(struct w4_err *err, struct w4_plan *plan,
-        const struct w4_source *source, w4moe_order order,
-        const uint32_t *layers, size_t n_layers)
+        const struct w4_source *source, const struct w4_plan_options *options)
 {
     size_t n_entries = source->n_layers * ENTRIES_PER_LAYER;
     memset(plan, 0, sizeof(*plan));
-    plan->meta = make_meta(source, order);
+    size_t total = source->config.n_experts;
+    if (options->first_expert >= total ||
+            options->n_experts > total - options->first_expert) {
+        return w4_fail(err, W4MOE_INVALID, "experts %zu to %zu of %zu experts",
+                options->first_expert,
+                options->first_expert + options->n_experts - 1, total);
+    }
+    plan->meta = make_meta(source, options);
     plan->layers = calloc(source->n_layers, sizeof(*plan->layers));
     plan->entries = calloc(n_entries, sizeof(*plan->entries));
     plan->names = calloc(n_entries, sizeof(*plan->names));
@@ -140,14 +150,15 @@ w4_plan_make(struct w4_err *err, struct w4_plan *plan,
         return w4_fail(err, W4MOE_NOMEM, "no memory for a plan of %zu layers",
                 source->n_layers);
     }
-    w4moe_status status = choose_layers(err, plan, source, layers, n_layers);
+    w4moe_status status = choose_layers(
+            err, plan, source, options->layers, options->n_layers);
     for (size_t l = 0; l < plan->n_layers && status == W4MOE_OK; l++) {
         struct w4_plan_layer *layer = &plan->layers[l];
         const struct w4_source_layer *from = &source->layers[layer->source];
         layer->w13 = source->w13;
         layer->w2 = source->w2;
-        layer->w13.order = layer->w2.order = order;
-        layer->w13.n_experts = layer->w2.n_experts = source->config.n_experts;
+        layer->w13.order = layer->w2.order = options->order;
+        layer->w13.n_experts = layer->w2.n_experts = plan->meta.n_experts;
         layer->w13.n_perms = from->n_perms;
         status = w4_matrix_check(err, &layer->w13, "w13");
         if (status == W4MOE_OK) {

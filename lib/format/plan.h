@@ -10,9 +10,6 @@
 #include "format/container.h"
 #include "format/source.h"
 
-/** The router's tensors, as they are in the checkpoint. */
-enum { W4_N_ROUTER_TENSORS = 3 };
-
 /** No entry. */
 #define W4_NO_ENTRY SIZE_MAX
 
@@ -25,8 +22,8 @@ struct w4_plan_layer {
     /** Entries of the file by array; W4_NO_ENTRY for absent ones. */
     size_t w13_entries[W4_N_ARRAYS];
     size_t w2_entries[W4_N_ARRAYS];
-    const struct w4_tensor *router[W4_N_ROUTER_TENSORS];
-    size_t router_entries[W4_N_ROUTER_TENSORS];
+    /** The router's tensors go as they are in the checkpoint. */
+    size_t router_entries[W4_N_ROUTER_PARTS];
 };
 
 struct w4_plan {
@@ -39,15 +36,25 @@ struct w4_plan {
     char (*names)[W4_TENSOR_NAME_MAX];
 };
 
+/** What a caller chose. */
+struct w4_plan_options {
+    w4moe_order order;
+    /** Numbers of layers; NULL: all. */
+    const uint32_t *layers;
+    size_t n_layers;
+    /** Experts; n_experts 0: all from the first on. */
+    size_t first_expert;
+    size_t n_experts;
+};
+
 /**
- * Makes the plan for the chosen layers (NULL: all).
+ * Makes the plan for the chosen layers and experts.
  *
  * Out: *plan; release it with w4_plan_free(), also after a failure.
- * Returns: OK; INVALID (a layer that is not there); NOMEM.
+ * Returns: OK; INVALID (a layer or an expert that is not there); NOMEM.
  */
 extern w4moe_status w4_plan_make(struct w4_err *err, struct w4_plan *plan,
-        const struct w4_source *source, w4moe_order order,
-        const uint32_t *layers, size_t n_layers);
+        const struct w4_source *source, const struct w4_plan_options *options);
 
 extern void w4_plan_free(struct w4_plan *plan);
 

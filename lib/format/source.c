@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT
  * Copyright (C) 2026 The w4moe authors */
-/* Opening a checkpoint and choosing its scheme. */
+/* Opening a checkpoint. */
 #include "format/source.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -30,8 +31,29 @@ config_path(const char *path, int folder)
     return result;
 }
 
+/* A safetensors checkpoint. The config first: what is not supported is refused
+ * at once. */
+static w4moe_status
+read_safetensors(struct w4_err *err, struct w4_source *source, const char *path,
+        int folder)
+{
+    char *config = config_path(path, folder);
+    if (config == NULL) {
+        return w4_fail(err, W4MOE_NOMEM, "%s: no memory for its path", path);
+    }
+    w4moe_status status = w4_model_config_read(err, &source->config, config);
+    free(config);
+    if (status == W4MOE_OK) {
+        snprintf(source->scheme, sizeof(source->scheme), "%s",
+                source->config.scheme);
+        status = w4_st_open(err, &source->set, path);
+    }
+    return status == W4MOE_OK ? w4_st_source_read(err, source) : status;
+}
+
 w4moe_status
-w4_source_open(const w4moe_ctx *ctx, struct w4_source *source, const char *path)
+w4_source_open(const w4moe_ctx *ctx, struct w4_source *source, const char *path,
+        const struct w4_source_options *options)
 {
     struct w4_err *err = w4_ctx_err(ctx);
     struct stat info;
@@ -39,18 +61,13 @@ w4_source_open(const w4moe_ctx *ctx, struct w4_source *source, const char *path)
     if (stat(path, &info) != 0) {
         return w4_fail(err, W4MOE_IO, "%s: %s", path, strerror(errno));
     }
-    char *config = config_path(path, S_ISDIR(info.st_mode));
-    if (config == NULL) {
-        return w4_fail(err, W4MOE_NOMEM, "%s: no memory for its path", path);
-    }
-    /* The config first: what is not supported is refused at once. */
-    w4moe_status status = w4_model_config_read(err, &source->config, config);
-    free(config);
+    w4moe_status status =
+            read_safetensors(err, source, path, S_ISDIR(info.st_mode));
     if (status == W4MOE_OK) {
-        status = w4_st_open(err, &source->set, path);
+        status = w4_source_join(err, source, options);
     }
     if (status == W4MOE_OK) {
-        status = w4_ct_source_open(ctx, source);
+        status = w4_source_read_orders(ctx, source);
     }
     if (status != W4MOE_OK) {
         w4_source_close(source);
@@ -61,10 +78,16 @@ w4_source_open(const w4moe_ctx *ctx, struct w4_source *source, const char *path)
 void
 w4_source_close(struct w4_source *source)
 {
-    if (source->ops != NULL) {
-        source->ops->close(source);
-    }
+    free(source->weights);
     free(source->layers);
     w4_st_close(source->set);
     memset(source, 0, sizeof(*source));
+}
+
+struct w4_weight *
+w4_source_weight(const struct w4_source *source, size_t i, size_t expert,
+        enum w4_projection projection)
+{
+    size_t index = i * source->config.n_experts + expert;
+    return &source->weights[index * W4_N_PROJECTIONS + (size_t)projection];
 }

@@ -23,8 +23,8 @@ measure(uint64_t bytes[W4_N_ARRAYS], const w4moe_matrix *one,
 {
     w4moe_matrix_sizes sizes;
     w4_matrix_sizes(&sizes, one);
-    const uint64_t all[W4_N_ARRAYS] = {
-            sizes.qweight, sizes.scales, sizes.qzeros, sizes.perm, sizes.bias};
+    const uint64_t all[W4_N_ARRAYS] = {sizes.qweight, sizes.scales,
+            sizes.qzeros, sizes.offsets, sizes.perm, sizes.bias};
     for (int a = 0; a < W4_N_ARRAYS; a++) {
         bytes[a] = entries[a] != W4_NO_ENTRY ? all[a] : 0;
     }
@@ -43,9 +43,22 @@ place(w4moe_matrix *one, const uint64_t bytes[W4_N_ARRAYS], char *next)
     return next;
 }
 
+/* Room for rows of both matrices, in groups of any weight's length. */
+static w4moe_status
+make_rows(struct w4_err *err, struct w4_expert_buffer *buffer)
+{
+    size_t n_in = buffer->w13.n_in > buffer->w2.n_in ? buffer->w13.n_in
+                                                     : buffer->w2.n_in;
+    size_t group_size = buffer->w13.group_size < buffer->w2.group_size
+                                ? buffer->w13.group_size
+                                : buffer->w2.group_size;
+    return w4_rows_make(
+            err, &buffer->rows, n_in, w4_ceil_div(n_in, group_size));
+}
+
 w4moe_status
 w4_expert_buffer_make(struct w4_err *err, struct w4_expert_buffer *buffer,
-        const struct w4_plan_layer *layer)
+        const struct w4_source *source, const struct w4_plan_layer *layer)
 {
     memset(buffer, 0, sizeof(*buffer));
     buffer->w13 = layer->w13;
@@ -65,12 +78,15 @@ w4_expert_buffer_make(struct w4_err *err, struct w4_expert_buffer *buffer,
     }
     char *next = place(&buffer->w13, buffer->w13_bytes, buffer->memory);
     place(&buffer->w2, buffer->w2_bytes, next);
-    return W4MOE_OK;
+    w4moe_status status = w4_orders_make(err, &buffer->orders, source);
+    return status == W4MOE_OK ? make_rows(err, buffer) : status;
 }
 
 void
 w4_expert_buffer_free(struct w4_expert_buffer *buffer)
 {
+    w4_orders_free(&buffer->orders);
+    w4_rows_free(&buffer->rows);
     free(buffer->memory);
     memset(buffer, 0, sizeof(*buffer));
 }
@@ -137,8 +153,9 @@ pack_expert(struct w4_transfer *transfer, struct w4_expert_buffer *buffer,
         const struct w4_plan_layer *layer, size_t expert)
 {
     const struct w4_source *source = transfer->source;
-    w4moe_status status = source->ops->pack(transfer->ctx, source,
-            layer->source, expert, &buffer->w13, &buffer->w2);
+    w4moe_status status = w4_source_pack(transfer->ctx, source, layer->source,
+            transfer->plan->meta.first_expert + expert, &buffer->w13,
+            &buffer->w2, &buffer->orders, &buffer->rows);
     if (status == W4MOE_OK) {
         status = write_arrays(transfer, &buffer->w13, buffer->w13_bytes,
                 layer->w13_entries, expert);
@@ -158,8 +175,10 @@ static w4moe_status
 copy_router(struct w4_transfer *transfer, const struct w4_plan_layer *layer)
 {
     w4moe_status status = W4MOE_OK;
-    for (int i = 0; i < W4_N_ROUTER_TENSORS && status == W4MOE_OK; i++) {
-        const struct w4_tensor *tensor = layer->router[i];
+    const struct w4_source_layer *source =
+            &transfer->source->layers[layer->source];
+    for (int i = 0; i < W4_N_ROUTER_PARTS && status == W4MOE_OK; i++) {
+        const struct w4_tensor *tensor = source->router[i];
         if (tensor != NULL) {
             status = w4_st_writer_write(transfer->writer,
                     layer->router_entries[i], 0, tensor->data, tensor->n_bytes);
@@ -178,7 +197,8 @@ pack_layer(struct w4_transfer *transfer, const struct w4_plan_layer *layer)
 #pragma omp parallel num_threads(transfer->ctx->n_threads)
     {
         struct w4_expert_buffer buffer;
-        w4_first_note(&first, err, w4_expert_buffer_make(err, &buffer, layer));
+        w4_first_note(&first, err,
+                w4_expert_buffer_make(err, &buffer, transfer->source, layer));
 #pragma omp for schedule(dynamic)
         for (size_t expert = 0; expert < n_experts; expert++) {
             if (!w4_first_any(&first, err)) {

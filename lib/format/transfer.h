@@ -20,6 +20,10 @@ struct w4_transfer {
     _Atomic uint64_t bytes_done;
     uint64_t bytes_total;
     size_t n_experts_verified;
+    /** Sums over the weights that were rounded: of squared errors, and of
+     * squares. */
+    double error;
+    double total;
 };
 
 /** Packs and writes every expert, and the routers. Returns OK, IO, NOMEM,
@@ -40,13 +44,16 @@ struct w4_expert_buffer {
     w4moe_matrix w13;
     w4moe_matrix w2;
     void *memory;
+    struct w4_orders orders;
+    struct w4_rows rows;
     /** Bytes of an expert's part of each array; 0 where absent. */
     uint64_t w13_bytes[W4_N_ARRAYS];
     uint64_t w2_bytes[W4_N_ARRAYS];
 };
 
 extern w4moe_status w4_expert_buffer_make(struct w4_err *err,
-        struct w4_expert_buffer *buffer, const struct w4_plan_layer *layer);
+        struct w4_expert_buffer *buffer, const struct w4_source *source,
+        const struct w4_plan_layer *layer);
 extern void w4_expert_buffer_free(struct w4_expert_buffer *buffer);
 
 /** Reports progress if this is the thread that started the conversion.

@@ -192,7 +192,7 @@ done
 # Without this one there is intermediate_size, which is another number here.
 sed '/"moe_intermediate_size":/d' "$data/ct-sym-g32-bf16/config.json" \
     >"$bad/config.json"
-refuse 1 "weight_packed" "$convert" "$bad" "$x"
+refuse 1 "weight_shape" "$convert" "$bad" "$x"
 sed 's/"compressed-tensors"/"exl9"/' "$data/ct-sym-g32-bf16/config.json" \
     >"$bad/config.json"
 refuse 1 exl9 "$convert" "$bad" "$x"

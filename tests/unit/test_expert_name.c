@@ -126,8 +126,8 @@ END_TEST
 /* Under ".experts." everything must be known, or it is told. */
 START_TEST(unknown)
 {
-    static const char *const rests[] = {"", "gate_up_proj", "down_proj",
-            "gate_up_proj_blocks", "gate_proj.weight", "w1.weight", "0", "0.",
+    static const char *const rests[] = {"", "gate_up_proj.x", "down_projx",
+            "gate_up_proj_block", "gate_proj.weight", "w1.weight", "0", "0.",
             "0.w1", "0.gate_proj", "0.w4.weight", "0.weight", "0.w1x.weight",
             "0.xw1.weight", "0.W1.weight", "0.gate_proj_.weight",
             "00.w1.weight", "07.w1.weight", "-1.w1.weight", "+1.w1.weight",

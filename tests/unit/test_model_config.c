@@ -136,10 +136,10 @@ START_TEST(families)
     json_t *root = parse(qwen3);
     struct w4_model_config c = accepted(root);
     ck_assert_str_eq(c.model_type, "qwen3_moe");
-    ck_assert_str_eq(c.quant_method, "compressed-tensors");
+    ck_assert_str_eq(c.scheme, "compressed-tensors");
     ck_assert(c.n_experts == 128 && c.top_k == 8 && c.hidden_size == 2048);
     ck_assert_uint_eq(c.intermediate_size, 768);
-    ck_assert_uint_eq(c.group_size, 128);
+    ck_assert_uint_eq(c.group_sizes[0], 128);
     ck_assert_int_eq(c.symmetric, 1);
     ck_assert_int_eq(c.activation.kind, W4MOE_ACT_SILU);
     ck_assert(c.activation.limit == 0.0f);
@@ -217,10 +217,10 @@ START_TEST(groups)
 {
     json_t *root = parse(qwen3);
     edit(root, WEIGHTS "group_size", "-1");
-    ck_assert_uint_eq(accepted(root).group_size, 0);
+    ck_assert_uint_eq(accepted(root).group_sizes[0], 0);
     edit(root, WEIGHTS "group_size", "null");
     edit(root, WEIGHTS "strategy", "'channel'");
-    ck_assert_uint_eq(accepted(root).group_size, 0);
+    ck_assert_uint_eq(accepted(root).group_sizes[0], 0);
     edit(root, WEIGHTS "symmetric", "false");
     ck_assert_int_eq(accepted(root).symmetric, 0);
     /* Several groups that say the same; then one that does not. */
@@ -228,7 +228,7 @@ START_TEST(groups)
             json_object_get(root, "quantization_config"), "config_groups");
     json_t *second = json_deep_copy(json_object_get(all, "group_0"));
     json_object_set_new(all, "group_1", second);
-    ck_assert_uint_eq(accepted(root).group_size, 0);
+    ck_assert_uint_eq(accepted(root).group_sizes[0], 0);
     const char *same_path = test_path("same.json");
     edit(second, "input_activations", "{'num_bits':8}");
     ck_assert_int_eq(json_dump_file(root, same_path, 0), 0);
@@ -257,7 +257,7 @@ START_TEST(text_config)
         }
         struct w4_model_config c = accepted(root);
         ck_assert_uint_eq(c.hidden_size, 2048);
-        ck_assert_uint_eq(c.group_size, 128);
+        ck_assert_uint_eq(c.group_sizes[0], 128);
         ck_assert_int_eq(c.router.kind, W4MOE_ROUTER_SOFTMAX_TOPK);
         /* A field that is only outside does not count. */
         edit(text, "hidden_size", NULL);

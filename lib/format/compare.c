@@ -252,18 +252,19 @@ find_row(struct column *col, const struct w4_weight *weights,
                       : column < n_inner ? W4_GATE
                                          : W4_UP;
     col->weight = &weights[col->projection];
-    col->n = which == W4MOE_W2 ? column
-                               : (size_t)orders->inner[column % n_inner];
+    col->n = which == W4MOE_W2
+                     ? column
+                     : (size_t)orders->inner.features[column % n_inner];
     switch (col->projection) {
     case W4_GATE:
-        col->order = orders->gate_is_identity ? NULL : orders->gate;
+        col->order = orders->gate.columns;
         break;
     case W4_UP:
-        col->order = orders->up_is_identity ? NULL : orders->up;
+        col->order = orders->up.columns;
         break;
     case W4_DOWN:
     case W4_N_PROJECTIONS:
-        col->order = orders->inner_is_identity ? NULL : orders->inner;
+        col->order = orders->inner.columns;
         break;
     }
 }
@@ -278,8 +279,8 @@ compare_perm(const struct w4_compare *cmp, const w4moe_matrix *m,
         return W4MOE_OK;
     }
     const int32_t *up = m->perm + (m->n_perms - 1) * m->n_in;
-    if (memcmp(m->perm, orders->gate, n) != 0 ||
-            memcmp(up, orders->up, n) != 0) {
+    if (memcmp(m->perm, orders->gate.features, n) != 0 ||
+            memcmp(up, orders->up.features, n) != 0) {
         return w4_fail(cmp->err, W4MOE_MISMATCH,
                 "layer %" PRIu32 ", expert %zu: w13.perm is not the order of "
                 "the checkpoint",

@@ -20,9 +20,9 @@ w4_orders_make(struct w4_err *err, struct w4_orders *orders,
         return w4_fail(
                 err, W4MOE_NOMEM, "no memory for the order of %zu features", n);
     }
-    orders->gate = orders->memory;
-    orders->up = orders->gate + hidden;
-    orders->inner = orders->up + hidden;
+    orders->gate.features = orders->memory;
+    orders->up.features = orders->gate.features + hidden;
+    orders->inner.features = orders->up.features + hidden;
     return W4MOE_OK;
 }
 
@@ -33,18 +33,27 @@ w4_orders_free(struct w4_orders *orders)
     memset(orders, 0, sizeof(*orders));
 }
 
-/* Order of the columns of a weight; the identity without g_idx. */
-static w4moe_status
-read_order(const w4moe_ctx *ctx, const struct w4_weight *weight, int32_t *order,
-        int *is_identity)
+/* Whether the columns of a weight are in any order but their own. */
+static int
+has_order(const struct w4_weight *weight)
 {
-    *is_identity = weight->g_idx == NULL;
+    return weight->g_idx != NULL || weight->packed_order != NULL;
+}
+
+/* Order of the columns of a weight. */
+static w4moe_status
+read_order(const w4moe_ctx *ctx, const struct w4_weight *weight,
+        struct w4_order *order)
+{
+    order->columns = weight->g_idx != NULL ? order->features : NULL;
     if (weight->g_idx != NULL) {
-        return w4moe_ct_order(
-                ctx, order, weight->g_idx, weight->n_in, weight->group_size);
+        return w4moe_ct_order(ctx, order->features, weight->g_idx, weight->n_in,
+                weight->group_size);
     }
     for (size_t k = 0; k < weight->n_in; k++) {
-        order[k] = (int32_t)k;
+        order->features[k] = weight->packed_order != NULL
+                                     ? weight->packed_order[k]
+                                     : (int32_t)k;
     }
     return W4MOE_OK;
 }
@@ -55,28 +64,25 @@ w4_orders_read(const w4moe_ctx *ctx, struct w4_orders *orders,
 {
     const struct w4_weight *weights =
             w4_source_weight(source, i, expert, W4_GATE);
-    w4moe_status status = read_order(
-            ctx, &weights[W4_GATE], orders->gate, &orders->gate_is_identity);
+    w4moe_status status = read_order(ctx, &weights[W4_GATE], &orders->gate);
     if (status == W4MOE_OK) {
-        status = read_order(
-                ctx, &weights[W4_UP], orders->up, &orders->up_is_identity);
+        status = read_order(ctx, &weights[W4_UP], &orders->up);
     }
     if (status == W4MOE_OK) {
-        status = read_order(ctx, &weights[W4_DOWN], orders->inner,
-                &orders->inner_is_identity);
+        status = read_order(ctx, &weights[W4_DOWN], &orders->inner);
     }
     return status;
 }
 
-/* Permutations that w13 needs for these orders. */
+/* Permutations that w13 needs for the orders of an expert. */
 static size_t
-perms_needed(const struct w4_orders *orders, size_t n_in)
+perms_needed(const struct w4_weight *weights, const struct w4_orders *orders)
 {
-    if (orders->gate_is_identity && orders->up_is_identity) {
+    size_t n = weights[W4_GATE].n_in * sizeof(int32_t);
+    if (!has_order(&weights[W4_GATE]) && !has_order(&weights[W4_UP])) {
         return 0;
     }
-    return memcmp(orders->gate, orders->up, n_in * sizeof(int32_t)) == 0 ? 1
-                                                                         : 2;
+    return memcmp(orders->gate.features, orders->up.features, n) == 0 ? 1 : 2;
 }
 
 w4moe_status
@@ -90,14 +96,13 @@ w4_source_read_orders(const w4moe_ctx *ctx, struct w4_source *source)
                 expert++) {
             const struct w4_weight *weights =
                     w4_source_weight(source, i, expert, W4_GATE);
-            if (weights[W4_GATE].g_idx == NULL &&
-                    weights[W4_UP].g_idx == NULL &&
-                    weights[W4_DOWN].g_idx == NULL) {
+            if (!has_order(&weights[W4_GATE]) && !has_order(&weights[W4_UP]) &&
+                    !has_order(&weights[W4_DOWN])) {
                 continue;
             }
             status = w4_orders_read(ctx, &orders, source, i, expert);
             if (status == W4MOE_OK) {
-                size_t n = perms_needed(&orders, source->w13.n_in);
+                size_t n = perms_needed(weights, &orders);
                 struct w4_source_layer *layer = &source->layers[i];
                 layer->n_perms = n > layer->n_perms ? n : layer->n_perms;
             }
@@ -146,9 +151,9 @@ w4_source_pack(const w4moe_ctx *ctx, const struct w4_source *source, size_t i,
     if (status != W4MOE_OK) {
         return status;
     }
-    const int32_t *gate = orders->gate_is_identity ? NULL : orders->gate;
-    const int32_t *up = orders->up_is_identity ? NULL : orders->up;
-    const int32_t *inner = orders->inner_is_identity ? NULL : orders->inner;
+    const int32_t *gate = orders->gate.columns;
+    const int32_t *up = orders->up.columns;
+    const int32_t *inner = orders->inner.columns;
     clear_bias(w13);
     clear_bias(w2);
     status = pack_projection(ctx, &weights[W4_GATE], w13, 0, gate, inner, rows);
@@ -161,7 +166,7 @@ w4_source_pack(const w4moe_ctx *ctx, const struct w4_source *source, size_t i,
                 ctx, &weights[W4_DOWN], w2, 0, inner, NULL, rows);
     }
     if (status == W4MOE_OK && w13->perm != NULL) {
-        memcpy(w13->perm, orders->gate,
+        memcpy(w13->perm, orders->gate.features,
                 w13->n_perms * hidden * sizeof(*w13->perm));
     }
     return status;

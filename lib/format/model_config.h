@@ -47,6 +47,8 @@ struct w4_model_config {
     int gptq_v2;
     int desc_act;
     size_t fp8_block[2];
+    /** Set by the caller: in GPTQ's first form a stored 15 is a zero of 0. */
+    int gptq_zero_wrap;
 };
 
 /**

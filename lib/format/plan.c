@@ -113,8 +113,8 @@ make_meta(const struct w4_source *source, const struct w4_plan_options *options)
             .n_experts = options->n_experts != 0
                                  ? options->n_experts
                                  : config->n_experts - options->first_expert,
-            .first_expert = options->first_expert,
-            .n_experts_total = config->n_experts,
+            .first_expert = source->first_expert + options->first_expert,
+            .n_experts_total = source->n_experts_total,
             .top_k = config->top_k,
             .hidden_size = config->hidden_size,
             .intermediate_size = config->intermediate_size,
@@ -143,6 +143,7 @@ w4_plan_make(struct w4_err *err, struct w4_plan *plan,
                 options->first_expert + options->n_experts - 1, total);
     }
     plan->meta = make_meta(source, options);
+    plan->first_expert = options->first_expert;
     plan->layers = calloc(source->n_layers, sizeof(*plan->layers));
     plan->entries = calloc(n_entries, sizeof(*plan->entries));
     plan->names = calloc(n_entries, sizeof(*plan->names));

@@ -30,6 +30,8 @@ struct w4_plan {
     struct w4_meta meta;
     struct w4_plan_layer *layers;
     size_t n_layers;
+    /** Expert 0 of the container is this one of the source. */
+    size_t first_expert;
     struct w4_st_entry *entries;
     size_t n_entries;
     /** Names of the entries, [n_entries]. */

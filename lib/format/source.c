@@ -34,21 +34,54 @@ config_path(const char *path, int folder)
 /* A safetensors checkpoint. The config first: what is not supported is refused
  * at once. */
 static w4moe_status
-read_safetensors(struct w4_err *err, struct w4_source *source, const char *path,
-        int folder)
+read_checkpoint(struct w4_err *err, struct w4_source *source, const char *path,
+        const char *config, const struct w4_source_options *options)
 {
+    w4moe_status status = w4_model_config_read(err, &source->config, config);
+    if (status != W4MOE_OK) {
+        return status;
+    }
+    snprintf(source->scheme, sizeof(source->scheme), "%s",
+            source->config.scheme);
+    source->config.gptq_zero_wrap = options->gptq_zero_wrap;
+    source->n_experts_total = source->config.n_experts;
+    status = w4_st_open(err, &source->set, path);
+    return status == W4MOE_OK ? w4_st_source_read(err, source, options)
+                              : status;
+}
+
+/* Whether path is a container: a safetensors file or set that says so. One
+ * that cannot be opened is none; who opens it again will say why. */
+static int
+is_container(const char *path)
+{
+    struct w4_st_set *set;
+    int result = 0;
+    if (w4_st_open(NULL, &set, path) == W4MOE_OK) {
+        const char *format = w4_st_metadata(set, "format");
+        result = format != NULL && strcmp(format, "w4moe") == 0;
+        w4_st_close(set);
+    }
+    return result;
+}
+
+static w4moe_status
+read_safetensors(const w4moe_ctx *ctx, struct w4_source *source,
+        const char *path, int folder, const struct w4_source_options *options)
+{
+    struct w4_err *err = w4_ctx_err(ctx);
     char *config = config_path(path, folder);
+    w4moe_status status;
     if (config == NULL) {
         return w4_fail(err, W4MOE_NOMEM, "%s: no memory for its path", path);
     }
-    w4moe_status status = w4_model_config_read(err, &source->config, config);
-    free(config);
-    if (status == W4MOE_OK) {
-        snprintf(source->scheme, sizeof(source->scheme), "%s",
-                source->config.scheme);
-        status = w4_st_open(err, &source->set, path);
+    if (is_container(path)) {
+        status = w4_container_source_read(ctx, source, path);
+    } else {
+        status = read_checkpoint(err, source, path, config, options);
     }
-    return status == W4MOE_OK ? w4_st_source_read(err, source) : status;
+    free(config);
+    return status;
 }
 
 w4moe_status
@@ -62,7 +95,7 @@ w4_source_open(const w4moe_ctx *ctx, struct w4_source *source, const char *path,
         return w4_fail(err, W4MOE_IO, "%s: %s", path, strerror(errno));
     }
     w4moe_status status =
-            read_safetensors(err, source, path, S_ISDIR(info.st_mode));
+            read_safetensors(ctx, source, path, S_ISDIR(info.st_mode), options);
     if (status == W4MOE_OK) {
         status = w4_source_join(err, source, options);
     }
@@ -79,6 +112,8 @@ void
 w4_source_close(struct w4_source *source)
 {
     free(source->weights);
+    free(source->matrices);
+    w4moe_file_close(source->file);
     free(source->layers);
     w4_st_close(source->set);
     memset(source, 0, sizeof(*source));

@@ -20,6 +20,12 @@ struct w4_source_options {
     size_t group_size;
     /** Not 0: rounded weights have zero points. */
     int asymmetric;
+    /** Not 0: GGUF types of other than 4 bits are rounded, too. */
+    int requantize;
+    /** Not 0: in GPTQ's first form a stored 15 is a zero of 0. */
+    int gptq_zero_wrap;
+    /** Path of a file of rules for names; NULL: none. */
+    const char *name_map;
 };
 
 /** One layer. */
@@ -49,12 +55,18 @@ struct w4_source {
     w4moe_matrix w13;
     w4moe_matrix w2;
     int has_zero_points;
+    /** Expert 0 here is this one of the model, of so many. */
+    size_t first_expert;
+    size_t n_experts_total;
     /** Weights that get rounded. */
     size_t n_rounded;
     /** Tensors that are no part of a routed expert or its router. */
     size_t n_tensors_other;
     /** What the weights stand in. */
     struct w4_st_set *set;
+    /** A container, and the matrices of its layers, [n_layers][2]. */
+    w4moe_file *file;
+    w4moe_matrix *matrices;
 };
 
 /**
@@ -78,8 +90,13 @@ extern struct w4_weight *w4_source_weight(const struct w4_source *source,
 
 /** Makes the table of a safetensors checkpoint, whose config and set are
  * there. Returns OK, FORMAT, UNSUPPORTED or NOMEM. */
-extern w4moe_status w4_st_source_read(
-        struct w4_err *err, struct w4_source *source);
+extern w4moe_status w4_st_source_read(struct w4_err *err,
+        struct w4_source *source, const struct w4_source_options *options);
+
+/** Makes the table of a container, whose path this is. Returns the same, and
+ * IO. */
+extern w4moe_status w4_container_source_read(
+        const w4moe_ctx *ctx, struct w4_source *source, const char *path);
 
 /** Chooses matrices that hold every weight of the table exactly, and gives the
  * rounded weights their form. Returns OK, FORMAT or UNSUPPORTED (weights that
@@ -94,17 +111,20 @@ extern w4moe_status w4_source_read_orders(
 
 /* --------------------------------------------------------------- one expert */
 
-/** Orders of the features of one expert: packed position p holds input feature
- * gate[p] (up[p]) of w13, and intermediate feature inner[p]. */
+/** Packed position p holds feature features[p] of a weight's columns. */
+struct w4_order {
+    int32_t *features;
+    /** In which columns of the weight they stand: column features[p], or NULL
+     * if column p already is what goes to position p. */
+    const int32_t *columns;
+};
+
+/** Orders of one expert: of the inputs of gate and up, [H], and of the
+ * intermediate features, [I]. */
 struct w4_orders {
-    /** [H] each. */
-    int32_t *gate;
-    int32_t *up;
-    /** [I] */
-    int32_t *inner;
-    int gate_is_identity;
-    int up_is_identity;
-    int inner_is_identity;
+    struct w4_order gate;
+    struct w4_order up;
+    struct w4_order inner;
     void *memory;
 };
 

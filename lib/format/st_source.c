@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/size.h"
+#include "format/name_map.h"
 #include "format/source.h"
 #include "format/st_fused.h"
 #include "io/text.h"
@@ -22,12 +22,79 @@ struct table {
     struct w4_parts *parts;
     /* [n_layers] */
     struct w4_fused_parts *fused;
+    /* Names to read the tensors' names as, [w4_st_count()]; NULL for one that
+     * is to be left out. The whole is NULL if every tensor has its own. */
+    char **names;
     size_t n_expert_tensors;
     size_t n_fused_tensors;
     /* Prefix of all experts' names; points into the first. */
     const char *prefix;
     size_t prefix_length;
 };
+
+/* -------------------------------------------------------------------- names */
+
+static void
+free_names(struct table *table)
+{
+    for (size_t t = 0;
+            table->names != NULL && t < w4_st_count(table->source->set); t++) {
+        free(table->names[t]);
+    }
+    free(table->names);
+    table->names = NULL;
+}
+
+/* Applies a caller's map to all names. */
+static w4moe_status
+map_names(struct table *table, struct w4_name_map *map)
+{
+    size_t n = w4_st_count(table->source->set);
+    char mapped[W4_MAPPED_NAME_MAX];
+    table->names = calloc(n, sizeof(*table->names));
+    for (size_t t = 0; table->names != NULL && t < n; t++) {
+        const char *name = w4_st_at(table->source->set, t)->name;
+        enum w4_mapping mapping = w4_name_map_apply(map, mapped, name);
+        if (mapping == W4_MAPPING_TOO_LONG) {
+            return w4_fail(table->err, W4MOE_FORMAT,
+                    "tensor \"%s\": the map makes a name of it that is too "
+                    "long",
+                    w4_show_string(name).text);
+        }
+        if (mapping != W4_MAPPING_SKIP) {
+            table->names[t] =
+                    strdup(mapping == W4_MAPPING_NAME ? mapped : name);
+            if (table->names[t] == NULL) {
+                free_names(table);
+            }
+        }
+    }
+    return table->names != NULL ? W4MOE_OK
+                                : w4_fail(table->err, W4MOE_NOMEM,
+                                          "no memory for %zu names", n);
+}
+
+/* What a tensor's name is read as; "" for one that is to be left out. */
+static const char *
+name_of(const struct table *table, size_t t)
+{
+    if (table->names == NULL) {
+        return w4_st_at(table->source->set, t)->name;
+    }
+    return table->names[t] != NULL ? table->names[t] : "";
+}
+
+/* Rules that fit nothing are told: they are likely a mistake. */
+static void
+warn_of_unused(
+        struct w4_err *err, const struct w4_name_map *map, const char *path)
+{
+    for (size_t line = w4_name_map_unused(map, 0); line != 0;
+            line = w4_name_map_unused(map, line)) {
+        w4_log(err, W4MOE_LOG_WARNING, "%s: line %zu fits no tensor", path,
+                line);
+    }
+}
 
 /* ------------------------------------------------------------------- layers */
 
@@ -83,7 +150,7 @@ list_layers(struct table *table)
     unsigned char seen[LAYERS_MAX] = {0};
     size_t n = 0;
     for (size_t t = 0; t < w4_st_count(source->set); t++) {
-        const char *text = w4_st_at(source->set, t)->name;
+        const char *text = name_of(table, t);
         struct w4_name name = w4_name_parse(text);
         if (!is_of_experts(&name)) {
             continue;
@@ -240,10 +307,11 @@ take_router(struct w4_source *source, const struct w4_name *name,
 }
 
 static w4moe_status
-take_tensor(struct table *table, const struct w4_tensor *tensor)
+take_tensor(struct table *table, size_t t)
 {
     struct w4_source *source = table->source;
-    struct w4_name name = w4_name_parse(tensor->name);
+    const struct w4_tensor *tensor = w4_st_at(source->set, t);
+    struct w4_name name = w4_name_parse(name_of(table, t));
     struct w4_fused_parts *fused;
     switch (name.kind) {
     case W4_NAME_EXPERT:
@@ -370,10 +438,18 @@ check_sizes(struct w4_err *err, const struct w4_model_config *config)
 }
 
 w4moe_status
-w4_st_source_read(struct w4_err *err, struct w4_source *source)
+w4_st_source_read(struct w4_err *err, struct w4_source *source,
+        const struct w4_source_options *options)
 {
     struct table table = {.err = err, .source = source};
+    struct w4_name_map *map = NULL;
     w4moe_status status = check_sizes(err, &source->config);
+    if (status == W4MOE_OK && options->name_map != NULL) {
+        status = w4_name_map_read(err, &map, options->name_map);
+        if (status == W4MOE_OK) {
+            status = map_names(&table, map);
+        }
+    }
     if (status == W4MOE_OK) {
         status = list_layers(&table);
     }
@@ -382,11 +458,16 @@ w4_st_source_read(struct w4_err *err, struct w4_source *source)
     }
     for (size_t t = 0; t < w4_st_count(source->set) && status == W4MOE_OK;
             t++) {
-        status = take_tensor(&table, w4_st_at(source->set, t));
+        status = take_tensor(&table, t);
     }
     for (size_t i = 0; i < source->n_layers && status == W4MOE_OK; i++) {
         status = resolve_layer(&table, i);
     }
+    if (status == W4MOE_OK && map != NULL) {
+        warn_of_unused(err, map, options->name_map);
+    }
+    free_names(&table);
+    w4_name_map_free(map);
     free(table.parts);
     free(table.fused);
     return status;

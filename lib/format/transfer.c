@@ -154,8 +154,8 @@ pack_expert(struct w4_transfer *transfer, struct w4_expert_buffer *buffer,
 {
     const struct w4_source *source = transfer->source;
     w4moe_status status = w4_source_pack(transfer->ctx, source, layer->source,
-            transfer->plan->meta.first_expert + expert, &buffer->w13,
-            &buffer->w2, &buffer->orders, &buffer->rows);
+            transfer->plan->first_expert + expert, &buffer->w13, &buffer->w2,
+            &buffer->orders, &buffer->rows);
     if (status == W4MOE_OK) {
         status = write_arrays(transfer, &buffer->w13, buffer->w13_bytes,
                 layer->w13_entries, expert);

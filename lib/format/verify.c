@@ -92,7 +92,7 @@ verify_expert(struct w4_transfer *transfer, struct verifier *v,
         size_t expert, struct rounding *errors)
 {
     const struct w4_source *source = transfer->source;
-    size_t number = transfer->plan->meta.first_expert + expert;
+    size_t number = transfer->plan->first_expert + expert;
     const struct w4_weight *weights =
             w4_source_weight(source, layer->source, number, W4_GATE);
     w4moe_status status = w4_orders_read(

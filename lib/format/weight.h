@@ -41,6 +41,9 @@ struct w4_weight {
     /** Group of each column, I32 [n_in]; NULL: column i is in i / group_size.
      * No -1 in it. */
     const void *g_idx;
+    /** Set if the columns are in packed order already: column p is input
+     * feature packed_order[p]; host order, without g_idx. */
+    const int32_t *packed_order;
     /** Row n of the weight is row row_first + n * row_step of a tensor of
      * tensor_rows rows (of an expert), which may hold gate and up. */
     size_t row_first;
@@ -176,5 +179,9 @@ extern w4moe_status w4_pack_weight(struct w4_err *err,
 
 /** The schemes. */
 extern const struct w4_scheme w4_scheme_ct;
+/** Matrices that are packed already: codes points to a w4moe_matrix, variant
+ * is the expert, row_first the first column (natural). */
+extern const struct w4_scheme w4_scheme_packed;
+extern const struct w4_scheme w4_scheme_packed_e2m1;
 
 #endif

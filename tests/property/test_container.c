@@ -41,8 +41,8 @@ check_router(const w4moe_router *router, enum ct_names names)
             sigmoid ? W4MOE_ROUTER_SIGMOID : W4MOE_ROUTER_SOFTMAX_TOPK);
     ck_assert_int_eq(router->renormalize, 1);
     ck_assert(router->scale == (sigmoid ? 2.5f : 0.0f));
-    ck_assert_uint_eq(router->n_group, sigmoid ? 4 : 0);
-    ck_assert_uint_eq(router->topk_group, sigmoid ? 2 : 0);
+    ck_assert_uint_eq(router->n_group, sigmoid ? 1 : 0);
+    ck_assert_uint_eq(router->topk_group, sigmoid ? 1 : 0);
 }
 
 static void

@@ -350,10 +350,10 @@ START_TEST(other_configs)
     refused_field("hidden_size", 20, "20 input features");
     refused_field("moe_intermediate_size", 12, "12 of down");
     json_object_set_new(json_object_get(model.config, "quantization_config"),
-            "quant_method", json_string("gptq"));
-    refused(W4MOE_UNSUPPORTED, "\"gptq\"");
+            "quant_method", json_string("exl3"));
+    refused(W4MOE_UNSUPPORTED, "\"exl3\"");
     json_object_del(model.config, "quantization_config");
-    refused(W4MOE_UNSUPPORTED, "quantization_config");
+    refused(W4MOE_UNSUPPORTED, "\"none\"");
 }
 END_TEST
 

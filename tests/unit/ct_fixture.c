@@ -195,8 +195,8 @@ make_config(const struct ct_spec *spec)
         json_object_set_new(config, "norm_topk_prob", json_true());
     } else if (spec->names == CT_DEEPSEEK) {
         json_object_set_new(config, "scoring_func", json_string("sigmoid"));
-        json_object_set_new(config, "n_group", json_integer(4));
-        json_object_set_new(config, "topk_group", json_integer(2));
+        json_object_set_new(config, "n_group", json_integer(1));
+        json_object_set_new(config, "topk_group", json_integer(1));
         json_object_set_new(config, "routed_scaling_factor", json_real(2.5));
     }
     return config;

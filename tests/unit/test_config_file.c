@@ -1,30 +1,17 @@
 /* SPDX-License-Identifier: MIT
  * Copyright (C) 2026 The w4moe authors */
 /* What is refused as config.json before a field is looked at: files that are
- * no files, too long, or no JSON. */
+ * no files, too long, or no JSON. And the files of quantisers beside it. */
 #include <check.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
-#include "format/model_config.h"
+#include "config_case.h"
 #include "test_folder.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
-
-static struct w4_err err;
-
-static void
-setup(void)
-{
-    w4_err_init(&err, NULL, NULL);
-}
-
-static void
-teardown(void)
-{
-    w4_err_fini(&err);
-}
 
 /* Must be good. */
 static const char good[] =
@@ -34,41 +21,12 @@ static const char good[] =
         "'format':'pack-quantized','config_groups':{'group_0':{'weights':{"
         "'num_bits':4,'type':'int','strategy':'channel'}}}}}";
 
-/* ' becomes ". Free it. */
-static char *
-quoted(const char *text)
-{
-    char *copy = strdup(text);
-    for (char *c = copy; *c != '\0'; c++) {
-        *c = *c == '\'' ? '"' : *c;
-    }
-    return copy;
-}
-
-/* Must be refused with this status, a text that begins with the path and
- * contains `text`, and nothing written. */
-static void
-refused_path(const char *path, w4moe_status status, const char *text)
-{
-    struct w4_model_config config;
-    struct w4_model_config before;
-    memset(&config, 0xEE, sizeof(config));
-    memset(&before, 0xEE, sizeof(before));
-    w4moe_status got = w4_model_config_read(&err, &config, path);
-    const char *said = w4_err_text(&err);
-    ck_assert_msg(got == status && strstr(said, text) != NULL,
-            "status %d, expected %d (\"%s\"): %s", (int)got, (int)status, text,
-            said);
-    ck_assert_msg(strncmp(said, path, strlen(path)) == 0, "%s", said);
-    ck_assert_mem_eq(&config, &before, sizeof(config));
-}
-
 static void
 refused_text(const char *text, size_t n, const char *expected)
 {
     const char *path = test_path("text.json");
     test_file_write(path, text, n);
-    refused_path(path, W4MOE_FORMAT, expected);
+    config_refused(path, W4MOE_FORMAT, expected);
 }
 
 START_TEST(no_json)
@@ -79,7 +37,7 @@ START_TEST(no_json)
             "{'a':'\\u0000'}", "{'a':1e999}", "{'a':NaN}",
             "{'a':99999999999999999999}", "\xef\xbb\xbf{}", "{'a':'"};
     for (size_t i = 0; i < COUNT(texts); i++) {
-        char *text = quoted(texts[i]);
+        char *text = config_quoted(texts[i]);
         refused_text(text, strlen(text), "line");
         free(text);
     }
@@ -95,24 +53,23 @@ START_TEST(no_json)
     /* A JSON object, but of no model. */
     const char *path = test_path("empty.json");
     test_file_write(path, "{}", 2);
-    refused_path(path, W4MOE_UNSUPPORTED, "no quantization_config");
+    config_refused(path, W4MOE_FORMAT, "num_experts");
 }
 END_TEST
 
 START_TEST(file_sizes)
 {
-    char *config = quoted(good);
+    char *config = config_quoted(good);
     size_t n = strlen(config);
     char *text = malloc(W4_CONFIG_MAX + 1);
     ck_assert_ptr_nonnull(text);
     memset(text, ' ', W4_CONFIG_MAX + 1);
     memcpy(text, config, n);
     const char *path = test_path("large.json");
-    struct w4_model_config c;
     test_file_write(path, text, W4_CONFIG_MAX);
-    ck_assert_int_eq(w4_model_config_read(&err, &c, path), W4MOE_OK);
+    ck_assert_uint_eq(config_accepted(path).hidden_size, 64);
     test_file_write(path, text, W4_CONFIG_MAX + 1);
-    refused_path(path, W4MOE_FORMAT, "16777216 bytes");
+    config_refused(path, W4MOE_FORMAT, "16777216 bytes");
     free(text);
     free(config);
 }
@@ -120,13 +77,114 @@ END_TEST
 
 START_TEST(no_file)
 {
-    refused_path(test_path("missing.json"), W4MOE_IO, "No such file");
-    refused_path(test_subfolder(test_path("folder")), W4MOE_FORMAT,
+    config_refused(test_path("missing.json"), W4MOE_IO, "No such file");
+    config_refused(test_subfolder(test_path("folder")), W4MOE_FORMAT,
             "no regular file");
     /* A pipe without a writer: opening it would wait for ever. */
     const char *pipe = test_path("pipe");
     ck_assert_int_eq(mkfifo(pipe, 0600), 0);
-    refused_path(pipe, W4MOE_FORMAT, "no regular file");
+    config_refused(pipe, W4MOE_FORMAT, "no regular file");
+}
+END_TEST
+
+/* --------------------------------------------------------------- beside it */
+
+/* A model without quantization_config, in a folder of its own. */
+static const char *
+write_plain(const char *folder)
+{
+    char *config = config_quoted(
+            "{'model_type':'mixtral','hidden_act':'silu','hidden_size':64,"
+            "'num_local_experts':8,'num_experts_per_tok':2,"
+            "'intermediate_size':96}");
+    const char *path = test_path("%s/config.json", folder);
+    test_file_write(path, config, strlen(config));
+    free(config);
+    return path;
+}
+
+static const char *
+write_beside(const char *folder, const char *name, const char *text)
+{
+    char *copy = config_quoted(text);
+    const char *path = test_path("%s/%s", folder, name);
+    test_file_write(path, copy, strlen(copy));
+    free(copy);
+    return path;
+}
+
+START_TEST(beside)
+{
+    static const struct {
+        const char *name, *text, *scheme;
+        enum w4_quant quant;
+    } cases[] = {
+            {"quantize_config.json", "{'bits':4,'group_size':64}", "gptq",
+                    W4_QUANT_GPTQ},
+            {"quantize_config.json",
+                    "{'w_bit':4,'q_group_size':64,'zero_point':true}", "awq",
+                    W4_QUANT_AWQ},
+            {"quantization_config.json", "{'bits':4,'group_size':64}",
+                    "auto-round", W4_QUANT_GPTQ},
+            {"quantization_config.json",
+                    "{'quant_method':'auto-round','bits':4,'group_size':64,"
+                    "'packing_format':"
+                    "'auto_round:auto_awq'}",
+                    "auto-round", W4_QUANT_AWQ},
+            {"quant_config.json",
+                    "{'w_bit':4,'q_group_size':64,'version':'GEMM'}", "awq",
+                    W4_QUANT_AWQ},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        char folder[32];
+        snprintf(folder, sizeof(folder), "beside%zu", i);
+        test_subfolder(test_path("%s", folder));
+        const char *path = write_plain(folder);
+        write_beside(folder, cases[i].name, cases[i].text);
+        struct w4_model_config c = config_accepted(path);
+        ck_assert_str_eq(c.scheme, cases[i].scheme);
+        ck_assert_int_eq(c.quant, cases[i].quant);
+        ck_assert_uint_eq(c.n_group_sizes, 1);
+    }
+}
+END_TEST
+
+START_TEST(bad_beside)
+{
+    static const struct {
+        const char *name, *text;
+        w4moe_status status;
+        const char *said;
+    } cases[] = {
+            {"hf_quant_config.json",
+                    "{'producer':{'name':'modelopt'},'quantization':"
+                    "{'quant_algo':'NVFP4'}}",
+                    W4MOE_UNSUPPORTED, "NVFP4"},
+            {"quant_config.json", "{'w_bit':4,'version':'GEMV'}",
+                    W4MOE_UNSUPPORTED, "GEMV"},
+            {"quantization_config.json", "[]", W4MOE_FORMAT, "line"},
+            {"quantization_config.json", "{'bits':4,'bits':4}", W4MOE_FORMAT,
+                    "line"},
+            /* The first counts. */
+            {"quantize_config.json", "{'bits':8,'group_size':64}",
+                    W4MOE_UNSUPPORTED, "8 bits"},
+    };
+    test_subfolder(test_path("bad"));
+    write_plain("bad");
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        const char *place = write_beside("bad", cases[i].name, cases[i].text);
+        config_refused_at(test_path("bad/config.json"), cases[i].status, place,
+                cases[i].said);
+    }
+    /* What is there but no file; and a config that needs none of them. */
+    test_subfolder(test_path("bad2"));
+    write_plain("bad2");
+    const char *folder = test_subfolder(test_path("bad2/quantize_config.json"));
+    config_refused_at(test_path("bad2/config.json"), W4MOE_FORMAT, folder,
+            "no regular file");
+    write_beside("bad", "config.json", good);
+    ck_assert_str_eq(config_accepted(test_path("bad/config.json")).scheme,
+            "compressed-tensors");
 }
 END_TEST
 
@@ -137,10 +195,11 @@ main(void)
     TCase *tc = tcase_create("config_file");
     tcase_set_timeout(tc, 0);
     tcase_add_unchecked_fixture(tc, test_folder_make, test_folder_remove);
-    tcase_add_checked_fixture(tc, setup, teardown);
     tcase_add_test(tc, no_json);
     tcase_add_test(tc, file_sizes);
     tcase_add_test(tc, no_file);
+    tcase_add_test(tc, beside);
+    tcase_add_test(tc, bad_beside);
     suite_add_tcase(suite, tc);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);

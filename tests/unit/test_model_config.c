@@ -1,387 +1,430 @@
 /* SPDX-License-Identifier: MIT
  * Copyright (C) 2026 The w4moe authors */
 /* config.json: what each family's says, every field missing, of a wrong type
- * and out of range in turn, and quantisations that are not read. What is no
- * JSON or no file is in test_config_file.c. In the texts of JSON here, '
- * stands for ". */
+ * and out of range in turn. Quantisations are in test_config_quant.c, what is
+ * no JSON or no file in test_config_file.c. In the texts of JSON here, ' stands
+ * for ". */
 #include <check.h>
-#include <jansson.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "format/model_config.h"
+#include "config_case.h"
 #include "test_folder.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
-static struct w4_err err;
-
-static void
-setup(void)
-{
-    w4_err_init(&err, NULL, NULL);
-}
-
-static void
-teardown(void)
-{
-    w4_err_fini(&err);
-}
+#define SIZES                                                                  \
+    "'hidden_size':2048,'num_experts':128,'num_experts_per_tok':8,"            \
+    "'moe_intermediate_size':768,'intermediate_size':6144,"
 
 /* A Qwen3 config; %s-free, so that it can be parsed and edited. */
 static const char qwen3[] =
-        "{'model_type':'qwen3_moe','hidden_act':'silu','hidden_size':2048,"
-        "'num_experts':128,'num_experts_per_tok':8,'moe_intermediate_size':768,"
-        "'intermediate_size':6144,'norm_topk_prob':true,"
-        "'quantization_config':{'quant_method':'compressed-tensors',"
-        "'format':'pack-quantized','config_groups':{'group_0':{"
-        "'targets':['Linear'],'input_activations':null,'weights':{"
-        "'num_bits':4,'type':'int','symmetric':true,'strategy':'group',"
-        "'group_size':128}}}}}";
-
-/* ' becomes ". Free it. */
-static char *
-quoted(const char *text)
-{
-    char *copy = strdup(text);
-    for (char *c = copy; *c != '\0'; c++) {
-        *c = *c == '\'' ? '"' : *c;
-    }
-    return copy;
-}
-
-static json_t *
-parse(const char *text)
-{
-    char *copy = quoted(text);
-    json_t *json = json_loads(copy, JSON_DECODE_ANY, NULL);
-    ck_assert_msg(json != NULL, "%s", text);
-    free(copy);
-    return json;
-}
-
-/* Sets the value at a path such as "a/b"; value NULL removes it. */
-static void
-edit(json_t *root, const char *path, const char *value)
-{
-    char word[64];
-    for (const char *slash = strchr(path, '/'); slash != NULL;
-            slash = strchr(path, '/')) {
-        memcpy(word, path, (size_t)(slash - path));
-        word[slash - path] = '\0';
-        root = json_object_get(root, word);
-        ck_assert_msg(root != NULL, "no %s", word);
-        path = slash + 1;
-    }
-    if (value == NULL) {
-        ck_assert_int_eq(json_object_del(root, path), 0);
-    } else {
-        json_object_set_new(root, path, parse(value));
-    }
-}
-
-static w4moe_status
-read_json(struct w4_model_config *config, const json_t *root)
-{
-    const char *path = test_path("config.json");
-    ck_assert_int_eq(json_dump_file(root, path, 0), 0);
-    return w4_model_config_read(&err, config, path);
-}
-
-/* Must be refused with this status, a text that begins with the path and
- * contains `text`, and nothing written. */
-static void
-refused_path(const char *path, w4moe_status status, const char *text)
-{
-    struct w4_model_config config;
-    struct w4_model_config before;
-    memset(&config, 0xEE, sizeof(config));
-    memset(&before, 0xEE, sizeof(before));
-    w4moe_status got = w4_model_config_read(&err, &config, path);
-    const char *said = w4_err_text(&err);
-    ck_assert_msg(got == status && strstr(said, text) != NULL,
-            "status %d, expected %d (\"%s\"): %s", (int)got, (int)status, text,
-            said);
-    ck_assert_msg(strncmp(said, path, strlen(path)) == 0, "%s", said);
-    ck_assert_mem_eq(&config, &before, sizeof(config));
-}
+        "{'model_type':'qwen3_moe','hidden_act':'silu'," SIZES
+        "'norm_topk_prob':true}";
 
 /* The good config with one edit. */
 static void
 refused_edit(const char *path, const char *value, w4moe_status status,
         const char *text)
 {
-    json_t *root = parse(qwen3);
-    edit(root, path, value);
-    const char *file = test_path("config.json");
-    ck_assert_int_eq(json_dump_file(root, file, 0), 0);
-    refused_path(file, status, text);
+    json_t *root = config_parse(qwen3);
+    config_edit(root, path, value);
+    config_refused(config_write(root), status, text);
     json_decref(root);
 }
 
 static struct w4_model_config
 accepted(const json_t *root)
 {
-    struct w4_model_config config;
-    memset(&config, 0xEE, sizeof(config));
-    ck_assert_msg(
-            read_json(&config, root) == W4MOE_OK, "%s", w4_err_text(&err));
-    return config;
+    return config_accepted(config_write(root));
 }
 
-/* --------------------------------------------------------------------- good */
+/* ----------------------------------------------------------------- families */
 
-START_TEST(families)
+/* SIZES and hidden_act are added to the fields. */
+struct family_case {
+    const char *type;
+    const char *fields;
+    enum w4_fused fused;
+    w4moe_router_kind router;
+    int renormalize;
+    float scale;
+    uint32_t n_group;
+    uint32_t topk_group;
+};
+
+#define ROWS W4_FUSED_ROWS
+#define COLUMNS W4_FUSED_COLUMNS
+#define NO_FUSED W4_FUSED_NONE
+#define NONE W4MOE_ROUTER_NONE
+#define SOFTMAX W4MOE_ROUTER_SOFTMAX_TOPK
+#define TOPK W4MOE_ROUTER_TOPK_SOFTMAX
+#define SIGMOID W4MOE_ROUTER_SIGMOID
+#define SOFTPLUS W4MOE_ROUTER_SQRT_SOFTPLUS
+
+#define V3                                                                     \
+    "'scoring_func':'sigmoid','topk_method':'noaux_tc','n_group':8,"           \
+    "'topk_group':4,'norm_topk_prob':true,'routed_scaling_factor':2.5"
+#define SCALED "'routed_scaling_factor':2"
+#define BAILING "'score_function':'sigmoid','n_group':8,'topk_group':4," SCALED
+#define KIMI                                                                   \
+    "'moe_router_activation_func':'sigmoid','moe_renormalize':true,"           \
+    "'num_expert_group':1,'topk_group':1,'routed_scaling_factor':2.446"
+
+static const struct family_case families[] = {
+        {"qwen2_moe", "'a':0", ROWS, SOFTMAX, 0, 0, 0, 0},
+        {"qwen3_moe", "'norm_topk_prob':true", ROWS, SOFTMAX, 1, 0, 0, 0},
+        {"qwen3_moe", "'norm_topk_prob':null", ROWS, SOFTMAX, 0, 0, 0, 0},
+        {"qwen3_next", "'a':0", ROWS, SOFTMAX, 1, 0, 0, 0},
+        {"qwen3_next", "'norm_topk_prob':false", ROWS, SOFTMAX, 0, 0, 0, 0},
+        {"qwen3_5_moe_text", "'a':0", ROWS, SOFTMAX, 1, 0, 0, 0},
+        {"qwen3_5_moe", "'norm_topk_prob':false", ROWS, SOFTMAX, 1, 0, 0, 0},
+        {"qwen3_vl_moe_text", "'a':0", COLUMNS, SOFTMAX, 1, 0, 0, 0},
+        {"qwen3_omni_moe_text", "'norm_topk_prob':true", COLUMNS, SOFTMAX, 1, 0,
+                0, 0},
+        {"mixtral", "'a':0", ROWS, SOFTMAX, 1, 0, 0, 0},
+        {"deepseek_v2",
+                "'topk_method':'greedy','scoring_func':'softmax',"
+                "'routed_scaling_factor':1.0,'n_group':1,'topk_group':1",
+                ROWS, SOFTMAX, 0, 1, 0, 0},
+        {"deepseek_v2",
+                "'topk_method':'greedy','routed_scaling_factor':16.0,"
+                "'norm_topk_prob':false",
+                ROWS, SOFTMAX, 0, 16, 0, 0},
+        {"deepseek_v2",
+                "'topk_method':'group_limited_greedy','n_group':8,"
+                "'topk_group':3,'routed_scaling_factor':16.0",
+                ROWS, NONE, 0, 0, 0, 0},
+        {"deepseek_v2", "'routed_scaling_factor':16.0,'norm_topk_prob':true",
+                ROWS, NONE, 0, 0, 0, 0},
+        {"deepseek_v2", "'scoring_func':'sigmoid'," SCALED, ROWS, NONE, 0, 0, 0,
+                0},
+        {"deepseek_v3", V3, ROWS, SIGMOID, 1, 2.5f, 8, 4},
+        {"deepseek_v3",
+                "'n_group':null,'topk_group':4,'routed_scaling_factor':1", ROWS,
+                NONE, 0, 0, 0, 0},
+        {"deepseek_v3", "'n_group':1,'topk_group':1", ROWS, NONE, 0, 0, 0, 0},
+        {"deepseek_v3", "'n_group':1,'topk_group':1," SCALED, ROWS, SIGMOID, 1,
+                2, 1, 1},
+        {"deepseek_v3",
+                "'n_group':1,'topk_group':1,'topk_method':'greedy'," SCALED,
+                ROWS, NONE, 0, 0, 0, 0},
+        {"deepseek_v3",
+                "'n_group':1,'topk_group':1,'scoring_func':'softmax'," SCALED,
+                ROWS, NONE, 0, 0, 0, 0},
+        {"deepseek_v32", V3, ROWS, SIGMOID, 1, 2.5f, 8, 4},
+        {"deepseek_v4",
+                "'scoring_func':'sqrtsoftplus','topk_method':'noaux_tc',"
+                "'norm_topk_prob':true,'routed_scaling_factor':1.5",
+                ROWS, SOFTPLUS, 1, 1.5f, 0, 0},
+        {"deepseek_v4", "'scoring_func':'sigmoid'," SCALED, ROWS, NONE, 0, 0, 0,
+                0},
+        {"kimi_k2", V3, ROWS, SIGMOID, 1, 2.5f, 8, 4},
+        {"kimi_linear", KIMI, ROWS, SIGMOID, 1, 2.446f, 1, 1},
+        {"glm4_moe", V3, ROWS, SIGMOID, 1, 2.5f, 8, 4},
+        {"glm4v_moe_text", V3, ROWS, SIGMOID, 1, 2.5f, 8, 4},
+        {"glm4_moe_lite", V3, ROWS, SIGMOID, 1, 2.5f, 8, 4},
+        {"glm_moe_dsa", V3, ROWS, SIGMOID, 1, 2.5f, 8, 4},
+        {"dots1", "'n_group':1,'topk_group':1," SCALED, ROWS, SIGMOID, 0, 2, 1,
+                1},
+        {"exaone_moe", V3, ROWS, SIGMOID, 1, 2.5f, 8, 4},
+        {"minimax", "'a':0", ROWS, SOFTMAX, 1, 0, 0, 0},
+        {"minimax_m2", "'scoring_func':'sigmoid','use_routing_bias':true", ROWS,
+                SIGMOID, 1, 0, 0, 0},
+        {"minimax_m2", "'scoring_func':'softmax'", ROWS, NONE, 0, 0, 0, 0},
+        {"minimax_m2", SCALED, ROWS, NONE, 0, 0, 0, 0},
+        {"minimax_m3_vl_text", "'scoring_func':'sigmoid'," SCALED, ROWS,
+                SIGMOID, 1, 2, 0, 0},
+        {"llama4_text", "'a':0", COLUMNS, NONE, 0, 0, 0, 0},
+        {"llama4_text", "'num_experts_per_tok':1", COLUMNS,
+                W4MOE_ROUTER_SIGMOID_TOP1, 0, 0, 0, 0},
+        {"granitemoe", "'a':0", ROWS, TOPK, 0, 0, 0, 0},
+        {"granitemoehybrid", "'a':0", ROWS, TOPK, 0, 0, 0, 0},
+        {"gemma4_text", "'a':0", ROWS, NONE, 0, 0, 0, 0},
+        {"lfm2_moe", "'norm_topk_prob':true,'routed_scaling_factor':1.0", ROWS,
+                SIGMOID, 1, 1, 0, 0},
+        {"ernie4_5_moe", "'a':0", ROWS, NONE, 0, 0, 0, 0},
+        {"hunyuan_v1_moe", "'a':0", ROWS, SOFTMAX, 1, 0, 0, 0},
+        {"hunyuan_v1_moe", "'num_experts_per_tok':1", ROWS, NONE, 0, 0, 0, 0},
+        {"olmoe", "'norm_topk_prob':false", ROWS, SOFTMAX, 0, 0, 0, 0},
+        {"phimoe", "'a':0", ROWS, NONE, 0, 0, 0, 0},
+        {"bailing_moe", "'norm_topk_prob':true", NO_FUSED, SOFTMAX, 1, 0, 0, 0},
+        {"bailing_moe", "'norm_topk_prob':true,'multi_gate':true", NO_FUSED,
+                NONE, 0, 0, 0, 0},
+        {"bailing_moe", BAILING, NO_FUSED, SIGMOID, 1, 2, 8, 4},
+        {"bailing_moe_v2", BAILING, NO_FUSED, SIGMOID, 1, 2, 8, 4},
+        {"bailing_moe_v2", "'n_group':8,'topk_group':4," SCALED, NO_FUSED, NONE,
+                0, 0, 0, 0},
+        {"step3_text", "'norm_expert_weight':true", NO_FUSED, SOFTMAX, 1, 0, 0,
+                0},
+        {"step3p5",
+                "'moe_router_activation':'sigmoid','norm_expert_weight':true,"
+                "'moe_router_scaling_factor':3",
+                NO_FUSED, SIGMOID, 1, 3, 0, 0},
+        /* Types that are not known are not guessed. */
+        {"qwen", V3, NO_FUSED, NONE, 0, 0, 0, 0},
+        {"qwen3_moe_", "'a':0", NO_FUSED, NONE, 0, 0, 0, 0},
+        {"qwen3_mo", "'a':0", NO_FUSED, NONE, 0, 0, 0, 0},
+        {"_text", "'a':0", NO_FUSED, NONE, 0, 0, 0, 0},
+        {"", "'a':0", NO_FUSED, NONE, 0, 0, 0, 0},
+};
+
+START_TEST(routers)
 {
-    json_t *root = parse(qwen3);
+    const struct family_case *f = &families[_i];
+    json_t *root = config_parse("{'hidden_act':'silu'," SIZES "'b':0}");
+    json_object_set_new(root, "model_type", json_string(f->type));
+    char *text = malloc(strlen(f->fields) + 3);
+    ck_assert_ptr_nonnull(text);
+    sprintf(text, "{%s}", f->fields);
+    json_t *fields = config_parse(text);
+    json_object_update(root, fields);
     struct w4_model_config c = accepted(root);
-    ck_assert_str_eq(c.model_type, "qwen3_moe");
-    ck_assert_str_eq(c.scheme, "compressed-tensors");
-    ck_assert(c.n_experts == 128 && c.top_k == 8 && c.hidden_size == 2048);
-    ck_assert_uint_eq(c.intermediate_size, 768);
-    ck_assert_uint_eq(c.group_sizes[0], 128);
-    ck_assert_int_eq(c.symmetric, 1);
-    ck_assert_int_eq(c.activation.kind, W4MOE_ACT_SILU);
-    ck_assert(c.activation.limit == 0.0f);
-    ck_assert_uint_eq(c.activation.struct_size, sizeof(c.activation));
-    ck_assert_int_eq(c.router.kind, W4MOE_ROUTER_SOFTMAX_TOPK);
-    ck_assert_int_eq(c.router.renormalize, 1);
-    edit(root, "norm_topk_prob", NULL);
-    ck_assert_int_eq(accepted(root).router.renormalize, 0);
-    /* Mixtral: other names, no width of its own, always renormalised. */
-    edit(root, "model_type", "'mixtral'");
-    edit(root, "num_local_experts", "8");
-    edit(root, "num_experts", NULL);
-    edit(root, "moe_intermediate_size", NULL);
-    c = accepted(root);
-    ck_assert(c.n_experts == 8 && c.intermediate_size == 6144);
-    ck_assert_int_eq(c.router.renormalize, 1);
-    /* DeepSeek-V3 */
-    edit(root, "model_type", "'deepseek_v3'");
-    edit(root, "num_local_experts", NULL);
-    edit(root, "n_routed_experts", "256");
-    edit(root, "scoring_func", "'sigmoid'");
-    edit(root, "n_group", "8");
-    edit(root, "topk_group", "4");
-    edit(root, "routed_scaling_factor", "2.5");
-    c = accepted(root);
-    ck_assert_uint_eq(c.n_experts, 256);
-    ck_assert_int_eq(c.router.kind, W4MOE_ROUTER_SIGMOID);
-    ck_assert(c.router.n_group == 8 && c.router.topk_group == 4);
-    ck_assert(c.router.scale == 2.5f && c.router.renormalize == 1);
-    /* A family whose routing is not known. */
-    edit(root, "scoring_func", NULL);
-    edit(root, "model_type", NULL);
-    c = accepted(root);
-    ck_assert_int_eq(c.router.kind, W4MOE_ROUTER_NONE);
-    ck_assert_str_eq(c.model_type, "");
+    ck_assert_str_eq(c.model_type, f->type);
+    ck_assert_msg(c.fused == f->fused, "%s: fused %d", text, (int)c.fused);
+    ck_assert_msg(c.router.kind == f->router, "%s: router %d", text,
+            (int)c.router.kind);
+    ck_assert_uint_eq(c.router.struct_size, sizeof(c.router));
+    ck_assert_int_eq(c.router.renormalize, f->renormalize);
+    ck_assert_msg(c.router.scale == f->scale, "%g", (double)c.router.scale);
+    ck_assert_uint_eq(c.router.n_group, f->n_group);
+    ck_assert_uint_eq(c.router.topk_group, f->topk_group);
+    ck_assert_uint_eq(c.router.reserved, 0);
+    ck_assert_uint_eq(c.n_hash_layers, 0);
+    free(text);
+    json_decref(fields);
     json_decref(root);
 }
 END_TEST
 
-START_TEST(other_values)
+/* -------------------------------------------------------------- activations */
+
+START_TEST(activations)
 {
     static const struct {
-        const char *name;
+        const char *type, *name, *fields;
         w4moe_activation_kind kind;
-    } acts[] = {{"'silu'", W4MOE_ACT_SILU}, {"'swish'", W4MOE_ACT_SILU},
-            {"'gelu'", W4MOE_ACT_GELU},
-            {"'gelu_pytorch_tanh'", W4MOE_ACT_GELU_TANH}};
-    json_t *root = parse(qwen3);
-    for (size_t i = 0; i < COUNT(acts); i++) {
-        edit(root, "hidden_act", acts[i].name);
-        ck_assert_int_eq(accepted(root).activation.kind, acts[i].kind);
-    }
-    edit(root, "swiglu_limit", "7.5");
-    ck_assert(accepted(root).activation.limit == 7.5f);
-    static const char *const names[][2] = {{"num_experts", "moe_num_experts"},
-            {"num_experts_per_tok", "moe_topk"}, {"moe_topk", "moe_top_k"},
-            {"moe_top_k", "moe_k"}, {"moe_k", "num_experts_per_token"},
-            {"num_experts_per_token", "experts_per_token"}};
-    for (size_t i = 0; i < COUNT(names); i++) {
-        edit(root, names[i][0], NULL);
-        edit(root, names[i][1], "5");
-        ck_assert(i == 0 || accepted(root).top_k == 5);
-    }
-    ck_assert_uint_eq(accepted(root).n_experts, 5);
-    /* The largest sizes. */
-    edit(root, "hidden_size", "2147483647");
-    ck_assert_uint_eq(accepted(root).hidden_size, 2147483647);
-    json_decref(root);
-}
-END_TEST
-
-#define WEIGHTS "quantization_config/config_groups/group_0/weights/"
-
-START_TEST(groups)
-{
-    json_t *root = parse(qwen3);
-    edit(root, WEIGHTS "group_size", "-1");
-    ck_assert_uint_eq(accepted(root).group_sizes[0], 0);
-    edit(root, WEIGHTS "group_size", "null");
-    edit(root, WEIGHTS "strategy", "'channel'");
-    ck_assert_uint_eq(accepted(root).group_sizes[0], 0);
-    edit(root, WEIGHTS "symmetric", "false");
-    ck_assert_int_eq(accepted(root).symmetric, 0);
-    /* Several groups that say the same; then one that does not. */
-    json_t *all = json_object_get(
-            json_object_get(root, "quantization_config"), "config_groups");
-    json_t *second = json_deep_copy(json_object_get(all, "group_0"));
-    json_object_set_new(all, "group_1", second);
-    ck_assert_uint_eq(accepted(root).group_sizes[0], 0);
-    const char *same_path = test_path("same.json");
-    edit(second, "input_activations", "{'num_bits':8}");
-    ck_assert_int_eq(json_dump_file(root, same_path, 0), 0);
-    refused_path(same_path, W4MOE_UNSUPPORTED, "activations");
-    edit(second, "input_activations", "null");
-    edit(second, "weights/num_bits", "8");
-    const char *path = test_path("config.json");
-    ck_assert_int_eq(json_dump_file(root, path, 0), 0);
-    refused_path(path, W4MOE_UNSUPPORTED, "group_1");
-    json_decref(root);
-}
-END_TEST
-
-/* Multimodal models: the language model's fields stand apart; the quantisation
- * stands there or outside. */
-START_TEST(text_config)
-{
-    for (int inside = 0; inside < 2; inside++) {
-        json_t *text = parse(qwen3);
-        json_t *root = json_pack("{s:s, s:i, s:O}", "model_type", "qwen3_vl",
-                "hidden_size", 1, "text_config", text);
-        if (!inside) {
-            json_object_set(root, "quantization_config",
-                    json_object_get(text, "quantization_config"));
-            edit(text, "quantization_config", NULL);
-        }
-        struct w4_model_config c = accepted(root);
-        ck_assert_uint_eq(c.hidden_size, 2048);
-        ck_assert_uint_eq(c.group_sizes[0], 128);
-        ck_assert_int_eq(c.router.kind, W4MOE_ROUTER_SOFTMAX_TOPK);
-        /* A field that is only outside does not count. */
-        edit(text, "hidden_size", NULL);
-        ck_assert_int_eq(read_json(&c, root), W4MOE_FORMAT);
-        json_decref(text);
+        float limit, alpha, beta, linear_beta;
+    } cases[] = {
+            {"a", "'silu'", "{}", W4MOE_ACT_SILU, 0, 0, 0, 0},
+            {"a", "'swish'", "{'swiglu_limit':7.5}", W4MOE_ACT_SILU, 7.5f, 0, 0,
+                    0},
+            {"a", "'gelu'", "{'swiglu_limit':null}", W4MOE_ACT_GELU, 0, 0, 0,
+                    0},
+            {"a", "'gelu_pytorch_tanh'", "{'swiglu_limit':0}",
+                    W4MOE_ACT_GELU_TANH, 0, 0, 0, 0},
+            {"gemma4", "null", "{'hidden_activation':'gelu_pytorch_tanh'}",
+                    W4MOE_ACT_GELU_TANH, 0, 0, 0, 0},
+            {"gpt_oss", "'silu'", "{}", W4MOE_ACT_SWIGLUOAI, 7, 1.702f, 0, 0},
+            {"gpt_oss", "'silu'", "{'swiglu_limit':6.0}", W4MOE_ACT_SWIGLUOAI,
+                    6, 1.702f, 0, 0},
+            {"minimax_m3", "'swigluoai'",
+                    "{'swiglu_limit':5.0,'swiglu_alpha':1.5}",
+                    W4MOE_ACT_SWIGLUOAI, 5, 1.5f, 0, 0},
+            {"lfm2_moe", "null", "{}", W4MOE_ACT_SILU, 0, 0, 0, 0},
+            {"deepseek_v4", "'silu'", "{'swiglu_limit':10}", W4MOE_ACT_SILU, 10,
+                    0, 0, 0},
+            {"step3p5", "null", "{'swiglu_limits':[0.0,null,0]}",
+                    W4MOE_ACT_SILU, 0, 0, 0, 0},
+            {"step3p5", "null", "{'swiglu_limits':[7,7]}", W4MOE_ACT_SWIGLUSTEP,
+                    7, 0, 0, 0},
+            {"exaone_moe", "'silu'", "{'swiglu_limits':[4,4.0]}",
+                    W4MOE_ACT_SILU, 4, 0, 0, 0},
+            {"kimi_linear", "'situ'",
+                    "{'activation_situ_beta':4.0,"
+                    "'activation_situ_linear_beta':25.0}",
+                    W4MOE_ACT_SITU, 0, 0, 4, 25},
+            {"kimi_linear", "'situ'", "{'activation_situ_beta':4}",
+                    W4MOE_ACT_SITU, 0, 0, 4, 0},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        json_t *root = config_parse(qwen3);
+        json_t *fields = config_parse(cases[i].fields);
+        json_object_set_new(root, "model_type", json_string(cases[i].type));
+        config_edit(root, "hidden_act", cases[i].name);
+        json_object_update(root, fields);
+        w4moe_activation act = accepted(root).activation;
+        ck_assert_uint_eq(act.struct_size, sizeof(act));
+        ck_assert_msg(act.kind == cases[i].kind, "%zu: %d", i, (int)act.kind);
+        ck_assert_msg(act.limit == cases[i].limit, "%zu", i);
+        ck_assert_msg(act.alpha == cases[i].alpha, "%zu", i);
+        ck_assert_msg(act.beta == cases[i].beta, "%zu", i);
+        ck_assert_msg(act.linear_beta == cases[i].linear_beta, "%zu", i);
+        json_decref(fields);
         json_decref(root);
     }
-    /* One that is no object is no text_config. */
-    json_t *root = parse(qwen3);
-    edit(root, "text_config", "null");
-    ck_assert_uint_eq(accepted(root).hidden_size, 2048);
+}
+END_TEST
+
+START_TEST(bad_activations)
+{
+    static const char *const unknown[] = {
+            NULL, "null", "''", "'relu'", "'relu2'", "'SILU'", "'silu '"};
+    for (size_t i = 0; i < COUNT(unknown); i++) {
+        refused_edit("hidden_act", unknown[i], W4MOE_UNSUPPORTED, "hidden_act");
+    }
+    refused_edit("hidden_act", "7", W4MOE_FORMAT, "hidden_act");
+    refused_edit("hidden_act", "['silu']", W4MOE_FORMAT, "hidden_act");
+    refused_edit("hidden_act", "'situ'", W4MOE_FORMAT, "activation_situ_beta");
+    refused_edit("swiglu_limits", "7", W4MOE_FORMAT, "swiglu_limits");
+    refused_edit("swiglu_limits", "['7']", W4MOE_FORMAT, "swiglu_limits");
+    refused_edit("swiglu_limits", "[0,-1]", W4MOE_FORMAT, "swiglu_limits");
+    refused_edit("swiglu_limits", "[null,7]", W4MOE_UNSUPPORTED,
+            "swiglu_limits\" has 0 and 7");
+    json_t *root = config_parse(qwen3);
+    config_edit(root, "hidden_act", "'gelu'");
+    config_edit(root, "swiglu_limit", "7");
+    config_refused(config_write(root), W4MOE_UNSUPPORTED, "swiglu_limit 7");
     json_decref(root);
 }
 END_TEST
 
-/* ------------------------------------------------------------------ fields */
+START_TEST(hash_layers)
+{
+    json_t *root = config_parse(qwen3);
+    config_edit(root, "num_hash_layers", "3");
+    ck_assert_uint_eq(accepted(root).n_hash_layers, 3);
+    config_edit(root, "num_hash_layers", "0");
+    config_edit(root, "mlp_layer_types", "['hash_moe','hash_moe','moe']");
+    ck_assert_uint_eq(accepted(root).n_hash_layers, 2);
+    config_edit(root, "mlp_layer_types", "['hash_moe']");
+    ck_assert_uint_eq(accepted(root).n_hash_layers, 1);
+    config_edit(root, "mlp_layer_types", "['dense',7]");
+    ck_assert_uint_eq(accepted(root).n_hash_layers, 0);
+    json_decref(root);
+}
+END_TEST
 
-START_TEST(sizes)
+/* -------------------------------------------------------------------- sizes */
+
+START_TEST(names_of_sizes)
+{
+    static const char *const experts[] = {"num_local_experts",
+            "n_routed_experts", "moe_num_experts", "num_experts"};
+    static const char *const top_k[] = {"moe_topk", "moe_top_k", "moe_k",
+            "num_experts_per_token", "experts_per_token", "top_k_experts",
+            "num_experts_per_tok"};
+    json_t *root = config_parse(qwen3);
+    for (size_t i = 0; i < COUNT(experts); i++) {
+        config_edit(root, experts[(i + 3) % 4], NULL);
+        config_edit(root, experts[i], "9");
+        ck_assert_uint_eq(accepted(root).n_experts, 9);
+    }
+    for (size_t i = 0; i < COUNT(top_k); i++) {
+        config_edit(root, top_k[(i + 6) % 7], NULL);
+        config_edit(root, top_k[i], "5");
+        ck_assert_uint_eq(accepted(root).top_k, 5);
+    }
+    /* Experts of the dense layers' width. */
+    ck_assert_uint_eq(accepted(root).intermediate_size, 768);
+    config_edit(root, "moe_intermediate_size", NULL);
+    ck_assert_uint_eq(accepted(root).intermediate_size, 6144);
+    /* Lists of layers that are equal; experts in a space of their own. */
+    config_edit(root, "moe_intermediate_size", "[512,512,512]");
+    ck_assert_uint_eq(accepted(root).intermediate_size, 512);
+    config_edit(root, "hidden_size", "2147483647");
+    ck_assert_uint_eq(accepted(root).hidden_size, 2147483647);
+    config_edit(root, "routed_expert_hidden_size", "96");
+    ck_assert_uint_eq(accepted(root).hidden_size, 96);
+    json_decref(root);
+}
+END_TEST
+
+START_TEST(bad_sizes)
 {
     static const char *const names[] = {"hidden_size", "num_experts",
-            "num_experts_per_tok", "moe_intermediate_size"};
+            "num_experts_per_tok", "moe_intermediate_size",
+            "routed_expert_hidden_size"};
     static const char *const wrong[] = {"0", "-1", "2147483648",
             "9223372036854775807", "-9223372036854775808", "8.0", "'8'", "true",
-            "[8]", "{'a':8}", "''"};
+            "[]", "['8']", "[[8]]", "{'a':8}", "''"};
     for (size_t i = 0; i < COUNT(names); i++) {
         for (size_t j = 0; j < COUNT(wrong); j++) {
             refused_edit(names[i], wrong[j], W4MOE_FORMAT, names[i]);
         }
-        if (i < 3) { /* the last one has a second name */
+        if (i < 3) { /* the others have a second name */
             refused_edit(names[i], NULL, W4MOE_FORMAT, names[i]);
             refused_edit(names[i], "null", W4MOE_FORMAT, names[i]);
         }
     }
-    json_t *root = parse(qwen3);
-    edit(root, "intermediate_size", NULL);
-    edit(root, "moe_intermediate_size", NULL);
-    struct w4_model_config c;
-    ck_assert_int_eq(read_json(&c, root), W4MOE_FORMAT);
-    ck_assert_ptr_nonnull(strstr(w4_err_text(&err), "moe_intermediate_size"));
-    json_decref(root);
+    refused_edit("num_experts", "[64,0]", W4MOE_FORMAT, "num_experts");
+    refused_edit("num_experts", "[64,64,32]", W4MOE_UNSUPPORTED,
+            "num_experts\" has 64 and 32");
     refused_edit("num_experts_per_tok", "129", W4MOE_FORMAT,
             "129 experts per token of 128");
+    json_t *root = config_parse(qwen3);
+    config_edit(root, "intermediate_size", NULL);
+    config_edit(root, "moe_intermediate_size", NULL);
+    config_refused(config_write(root), W4MOE_FORMAT, "moe_intermediate_size");
+    json_decref(root);
 }
 END_TEST
 
-START_TEST(activations)
-{
-    static const char *const wrong[] = {
-            NULL, "null", "''", "'relu'", "'SILU'", "7", "['silu']", "'silu '"};
-    for (size_t i = 0; i < COUNT(wrong); i++) {
-        refused_edit("hidden_act", wrong[i], W4MOE_UNSUPPORTED, "hidden_act");
-    }
-}
-END_TEST
-
-START_TEST(quantisations)
-{
-    static const char *const methods[] = {"gptq", "awq", "mxfp4", "fp8",
-            "bitsandbytes", "compressed_tensors", "Compressed-Tensors", ""};
-    for (size_t i = 0; i < COUNT(methods); i++) {
-        char value[64];
-        snprintf(value, sizeof(value), "'%s'", methods[i]);
-        refused_edit("quantization_config/quant_method", value,
-                W4MOE_UNSUPPORTED, methods[i]);
-    }
-    refused_edit("quantization_config", NULL, W4MOE_UNSUPPORTED,
-            "no quantization_config");
-    refused_edit("quantization_config", "null", W4MOE_UNSUPPORTED, "quant");
-    refused_edit("quantization_config", "[]", W4MOE_UNSUPPORTED, "quant");
-    refused_edit("quantization_config/quant_method", NULL, W4MOE_UNSUPPORTED,
-            "quant_method");
-    refused_edit("quantization_config/quant_method", "4", W4MOE_UNSUPPORTED,
-            "quant_method");
-    static const char *const formats[] = {"marlin-24", "float-quantized",
-            "int-quantized", "naive-quantized", "dense", "mixed-precision"};
-    for (size_t i = 0; i < COUNT(formats); i++) {
-        char value[64];
-        snprintf(value, sizeof(value), "'%s'", formats[i]);
-        refused_edit("quantization_config/format", value, W4MOE_UNSUPPORTED,
-                formats[i]);
-    }
-    refused_edit(
-            "quantization_config/format", NULL, W4MOE_UNSUPPORTED, "format");
-    static const char *const lists[] = {NULL, "null", "{}", "[]", "'x'", "1"};
-    for (size_t i = 0; i < COUNT(lists); i++) {
-        refused_edit("quantization_config/config_groups", lists[i],
-                W4MOE_FORMAT, "config_groups");
-    }
-}
-END_TEST
-
-START_TEST(weight_arguments)
+START_TEST(bad_fields)
 {
     static const struct {
-        const char *path, *value, *text;
-    } cases[] = {{WEIGHTS "num_bits", "8", "8 bits"},
-            {WEIGHTS "num_bits", "3", "3 bits"},
-            {WEIGHTS "num_bits", "'4'", "bits"},
-            {WEIGHTS "num_bits", "4.0", "bits"},
-            {WEIGHTS "num_bits", NULL, "bits"},
-            {WEIGHTS "type", "'float'", "float"},
-            {WEIGHTS "type", NULL, "type"}, {WEIGHTS "type", "1", "type"},
-            {WEIGHTS "strategy", "'tensor'", "tensor"},
-            {WEIGHTS "strategy", "'block'", "block"},
-            {WEIGHTS "strategy", "'tensor_group'", "tensor_group"},
-            {WEIGHTS "strategy", NULL, "strategy"},
-            {WEIGHTS "strategy", "null", "strategy"},
-            {WEIGHTS "group_size", NULL, "group size 0"},
-            {WEIGHTS "group_size", "0", "group size 0"},
-            {WEIGHTS "group_size", "12", "group size 12"},
-            {WEIGHTS "group_size", "-8", "group size -8"},
-            {WEIGHTS "group_size", "-128", "group size -128"},
-            {WEIGHTS "group_size", "2147483648", "group size 2147483648"},
-            {WEIGHTS "group_size", "'128'", "group size"},
-            {WEIGHTS "group_size", "128.0", "group size"},
-            {"quantization_config/config_groups/group_0/weights", NULL, "bits"},
-            {"quantization_config/config_groups/group_0/weights", "[]", "bits"},
-            {"quantization_config/config_groups/group_0", "null", "bits"},
-            {"quantization_config/config_groups/group_0/input_activations",
-                    "{'num_bits':8}", "activations"}};
+        const char *name, *value;
+    } cases[] = {{"model_type", "7"}, {"scoring_func", "1"},
+            {"norm_topk_prob", "1"}, {"norm_topk_prob", "'true'"},
+            {"n_group", "-1"}, {"n_group", "1.0"}, {"n_group", "2147483648"},
+            {"topk_group", "'1'"}, {"routed_scaling_factor", "-1"},
+            {"routed_scaling_factor", "1e39"}, {"routed_scaling_factor", "'1'"},
+            {"swiglu_limit", "-7"}, {"swiglu_limit", "'7'"},
+            {"topk_method", "[]"}, {"multi_gate", "2"},
+            {"num_hash_layers", "-1"}};
     for (size_t i = 0; i < COUNT(cases); i++) {
-        refused_edit(cases[i].path, cases[i].value, W4MOE_UNSUPPORTED,
-                cases[i].text);
+        refused_edit(
+                cases[i].name, cases[i].value, W4MOE_FORMAT, cases[i].name);
     }
+    refused_edit("model_type",
+            "'0123456789012345678901234567890123456789012345678901234567890123'"
+            "",
+            W4MOE_FORMAT, "64 bytes");
+    json_t *root = config_parse(
+            "{'model_type':'glm4_moe','hidden_act':'silu'," SIZES SCALED
+            ",'n_group':3,'topk_group':1}");
+    config_refused(config_write(root), W4MOE_FORMAT, "n_group is 3");
+    config_edit(root, "n_group", "8");
+    config_edit(root, "topk_group", "9");
+    config_refused(config_write(root), W4MOE_FORMAT, "topk_group 9");
+    config_edit(root, "topk_group", "0");
+    config_refused(config_write(root), W4MOE_FORMAT, "topk_group 0");
+    json_decref(root);
+}
+END_TEST
+
+/* Multimodal models: the language model's fields stand apart. */
+START_TEST(nesting)
+{
+    static const char *const places[] = {
+            "text_config", "llm_config", "language_config", "thinker"};
+    for (size_t i = 0; i < COUNT(places); i++) {
+        json_t *text = config_parse(qwen3);
+        json_t *root = config_parse("{'model_type':'whole','hidden_size':1}");
+        if (i == 3) {
+            json_object_set_new(root, "thinker_config",
+                    json_pack("{s:O}", "text_config", text));
+        } else {
+            json_object_set(root, places[i], text);
+        }
+        struct w4_model_config c = accepted(root);
+        ck_assert_uint_eq(c.hidden_size, 2048);
+        ck_assert_str_eq(c.model_type, "qwen3_moe");
+        ck_assert_int_eq(c.router.kind, W4MOE_ROUTER_SOFTMAX_TOPK);
+        config_edit(text, "model_type", NULL);
+        ck_assert_str_eq(accepted(root).model_type, "whole");
+        /* A field that is only outside does not count. */
+        config_edit(text, "hidden_size", NULL);
+        config_refused(config_write(root), W4MOE_FORMAT, "hidden_size");
+        json_decref(text);
+        json_decref(root);
+    }
+    /* One that is no object is no text_config. */
+    json_t *root = config_parse(qwen3);
+    config_edit(root, "text_config", "null");
+    ck_assert_uint_eq(accepted(root).hidden_size, 2048);
+    json_decref(root);
 }
 END_TEST
 
@@ -392,15 +435,14 @@ main(void)
     TCase *tc = tcase_create("model_config");
     tcase_set_timeout(tc, 0);
     tcase_add_unchecked_fixture(tc, test_folder_make, test_folder_remove);
-    tcase_add_checked_fixture(tc, setup, teardown);
-    tcase_add_test(tc, families);
-    tcase_add_test(tc, other_values);
-    tcase_add_test(tc, groups);
-    tcase_add_test(tc, text_config);
-    tcase_add_test(tc, sizes);
+    tcase_add_loop_test(tc, routers, 0, (int)COUNT(families));
     tcase_add_test(tc, activations);
-    tcase_add_test(tc, quantisations);
-    tcase_add_test(tc, weight_arguments);
+    tcase_add_test(tc, bad_activations);
+    tcase_add_test(tc, hash_layers);
+    tcase_add_test(tc, names_of_sizes);
+    tcase_add_test(tc, bad_sizes);
+    tcase_add_test(tc, bad_fields);
+    tcase_add_test(tc, nesting);
     suite_add_tcase(suite, tc);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);

@@ -71,24 +71,29 @@ w4_group_size_pick(struct w4_err *err, size_t *group_size,
         const struct w4_model_config *config, const struct w4_tensor *tensor,
         size_t n_in, uint64_t n_groups)
 {
+    size_t found = 0;
     for (size_t i = 0; i < config->n_group_sizes; i++) {
         size_t size = config->group_sizes[i];
         size = size == 0 || size > n_in ? n_in : size;
-        if (w4_ceil_div(n_in, size) == n_groups) {
-            *group_size = size;
-            return W4MOE_OK;
+        if (w4_ceil_div(n_in, size) != n_groups) {
+            continue;
         }
+        if (found != 0 && found != size) {
+            return w4_fail(err, W4MOE_FORMAT,
+                    "tensor \"%s\": %" PRIu64 " groups of %zu columns can be "
+                    "of length %zu or %zu: the config mentions both",
+                    w4_show_string(tensor->name).text, n_groups, n_in, found,
+                    size);
+        }
+        found = size;
     }
-    size_t size =
-            n_groups != 0 && n_groups <= n_in ? n_in / (size_t)n_groups : 0;
-    if (size == 0 || n_in % (size_t)n_groups != 0 || size % 8 != 0) {
+    if (found == 0) {
         return w4_fail(err, W4MOE_FORMAT,
                 "tensor \"%s\": %" PRIu64 " groups of %zu columns are of no "
-                "length that the config mentions, nor of one that is a "
-                "multiple of 8",
+                "group length that the config mentions",
                 w4_show_string(tensor->name).text, n_groups, n_in);
     }
-    *group_size = size;
+    *group_size = found;
     return W4MOE_OK;
 }
 

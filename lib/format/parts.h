@@ -73,9 +73,10 @@ extern w4moe_status w4_tensor_check(struct w4_err *err,
 /** Whether a tensor's type is BF16, F16 or F32. */
 extern int w4_tensor_is_float(const struct w4_tensor *tensor);
 
-/** The group length of a weight of n_in columns in n_groups groups: that of
- * the config that fits, or n_in / n_groups. tensor is for the text. Returns OK
- * or FORMAT. */
+/** The group length of a weight of n_in columns in n_groups groups: the one of
+ * those that the config mentions that fits, since a number of groups does not
+ * tell it (the last may be short). tensor is for the text. Returns OK or
+ * FORMAT (none fits, or two). */
 extern w4moe_status w4_group_size_pick(struct w4_err *err, size_t *group_size,
         const struct w4_model_config *config, const struct w4_tensor *tensor,
         size_t n_in, uint64_t n_groups);

@@ -353,7 +353,7 @@ START_TEST(other_configs)
             "quant_method", json_string("exl3"));
     refused(W4MOE_UNSUPPORTED, "\"exl3\"");
     json_object_del(model.config, "quantization_config");
-    refused(W4MOE_UNSUPPORTED, "\"none\"");
+    refused(W4MOE_FORMAT, "group length");
 }
 END_TEST
 

@@ -71,16 +71,17 @@ def mixed_zeros(e, p):
     return s.ct_asym if is_asymmetric(e, p) else s.ct_sym
 
 
-def ct(packer, **options):
-    return Scheme(always(packer), q.ct(**options))
+def ct(packer, **weights):
+    return Scheme(always(packer), q.ct(**weights))
 
 
-def gptq(packer, *options, **more):
-    return Scheme(always(packer), q.gptq(*options, **more), dtype="fp16")
+def gptq(packer, symmetric, label="gptq", **more):
+    return Scheme(always(packer), q.gptq(symmetric, label, **more),
+                  dtype="fp16")
 
 
-def fused(packer, layout, family, **options):
-    return Scheme(always(packer), layout=layout, names=family, **options)
+def fused(packer, layout, family, **others):
+    return Scheme(always(packer), layout=layout, names=family, **others)
 
 
 MX = {"form": "mxfp4-pack-quantized", "group_size": 32, "kind": "float"}
@@ -143,11 +144,11 @@ SCHEMES = {
 }
 
 
-def gguf(packer, down=None, step=32, **options):
+def gguf(packer, down=None, step=32, **others):
     def choose(_, p):
         return down if down is not None and p == DOWN else packer
     sizes = (256, 256) if step == 256 else (128, 96)
-    return Scheme(choose, layout="gguf", sizes=sizes, step=step, **options)
+    return Scheme(choose, layout="gguf", sizes=sizes, step=step, **others)
 
 
 SCHEMES.update({
@@ -157,9 +158,9 @@ SCHEMES.update({
     "gguf-q5_k": gguf(blocks.q5_k, step=256),
     "gguf-q6_k": gguf(blocks.q6_k, step=256), "gguf-q8_0": gguf(blocks.q8_0),
     "gguf-iq4_nl": gguf(blocks.iq4_nl),
-    "gguf-f16": gguf(blocks.plain("F16"), step=8),
-    "gguf-bf16": gguf(blocks.plain("BF16"), step=8),
-    "gguf-f32": gguf(blocks.plain("F32"), step=8),
+    "gguf-f16": gguf(s.plain("F16"), step=8),
+    "gguf-bf16": gguf(s.plain("BF16"), step=8),
+    "gguf-f32": gguf(s.plain("F32"), step=8),
     "gguf-q4_k_m-like": gguf(blocks.q4_k, blocks.q6_k, step=256),
     "refuse-gguf-q2_k": gguf(blocks.q2_k, step=256, expect=False),
 })
@@ -297,5 +298,5 @@ def with_biases(scheme):
 if __name__ == "__main__":
     try:
         main(sys.argv[1:])
-    except OSError as error:
+    except (OSError, ValueError) as error:
         sys.exit("generate.py: %s" % error)

@@ -9,7 +9,6 @@ that fp32 holds every weight exactly.
 """
 import numpy as np
 
-from . import numbers
 from .containers import GGUF_TYPES
 from .schemes import Matrix, codes_part, random_mx
 
@@ -29,20 +28,15 @@ def to_f16(values):
     return stored, stored.astype(np.float64)
 
 
-def as_bytes(array):
-    """The bytes of the numbers of each block: [..., n] or [...] to [..., m]."""
-    array = np.ascontiguousarray(array)
-    return array.reshape(array.shape + (1,)).view("u1").reshape(
-        array.shape + (-1,))
-
-
 def matrix(kind, n, k, fields, weight):
-    """Joins the fields of the blocks. fields: bytes [N][K / block][...]"""
+    """Joins the fields of the blocks, bytes [N][K / block][...]. weight():
+    the weights in any shape."""
     _, n_elements, n_bytes = GGUF_TYPES[kind]
     data = np.concatenate(fields, axis=-1)
     data = np.ascontiguousarray(data).view("V%d" % n_bytes)
     data = data.reshape(n, k // n_elements)
-    return Matrix({"weight": codes_part(kind, data)}, weight.reshape(n, k))
+    return Matrix({"weight": codes_part(kind, data)},
+                  lambda: weight().reshape(n, k))
 
 
 def halves(codes):
@@ -64,8 +58,8 @@ def rounded(values, low, high):
 def q4_0(rng, n, k, _):
     codes = rng.integers(0, 16, (n, k // 32, 32), dtype="u1")
     stored, d = random_f16(rng, .005, .02, (n, k // 32, 1))
-    weight = d * (codes.astype(np.float64) - 8)
-    return matrix("Q4_0", n, k, [stored.view("u1"), halves(codes)], weight)
+    return matrix("Q4_0", n, k, [stored.view("u1"), halves(codes)],
+                  lambda: d * (codes.astype(np.float64) - 8))
 
 
 def q4_1(rng, n, k, _):
@@ -73,7 +67,7 @@ def q4_1(rng, n, k, _):
     stored, d = random_f16(rng, .005, .02, (n, k // 32, 1))
     lowest, m = to_f16(d * rng.uniform(-10, -6, d.shape))
     fields = [stored.view("u1"), lowest.view("u1"), halves(codes)]
-    return matrix("Q4_1", n, k, fields, d * codes + m)
+    return matrix("Q4_1", n, k, fields, lambda: d * codes + m)
 
 
 def high_bits(codes):
@@ -90,7 +84,8 @@ def q5_0(rng, n, k, _):
     stored, d = to_f16(np.abs(w).max(axis=-1, keepdims=True) / 15)
     codes = (rounded(w / d, -16, 15) + 16).astype("u1")
     fields = [stored.view("u1"), high_bits(codes), halves(low_bits(codes))]
-    return matrix("Q5_0", n, k, fields, d * (codes.astype(np.float64) - 16))
+    return matrix("Q5_0", n, k, fields,
+                  lambda: d * (codes.astype(np.float64) - 16))
 
 
 def q5_1(rng, n, k, _):
@@ -100,7 +95,7 @@ def q5_1(rng, n, k, _):
     codes = rounded((w - m) / d, 0, 31).astype("u1")
     fields = [stored.view("u1"), lowest.view("u1"), high_bits(codes),
               halves(low_bits(codes))]
-    return matrix("Q5_1", n, k, fields, d * codes + m)
+    return matrix("Q5_1", n, k, fields, lambda: d * codes + m)
 
 
 def q8_0(rng, n, k, _):
@@ -108,7 +103,7 @@ def q8_0(rng, n, k, _):
     stored, d = to_f16(np.abs(w).max(axis=-1, keepdims=True) / 127)
     codes = rounded(w / d, -127, 127).astype("i1")
     return matrix("Q8_0", n, k, [stored.view("u1"), codes.view("u1")],
-                  d * codes)
+                  lambda: d * codes)
 
 
 def iq4_nl(rng, n, k, _):
@@ -116,7 +111,7 @@ def iq4_nl(rng, n, k, _):
     stored, d = to_f16(np.abs(w).max(axis=-1, keepdims=True) / 127)
     codes = np.searchsorted((IQ4_NL[1:] + IQ4_NL[:-1]) / 2, w / d).astype("u1")
     return matrix("IQ4_NL", n, k, [stored.view("u1"), halves(codes)],
-                  d * IQ4_NL[codes])
+                  lambda: d * IQ4_NL[codes])
 
 
 def mxfp4(rng, n, k, _):
@@ -158,7 +153,8 @@ def q4_k(rng, n, k, _):
     lowest, dmin = random_f16(rng, 1e-3, 3e-3, shape + (1,))
     fields = [stored.view("u1"), lowest.view("u1"), six_bits(scales, mins),
               pairs(codes)]
-    return matrix("Q4_K", n, k, fields, k_weight(codes, d, scales, dmin, mins))
+    return matrix("Q4_K", n, k, fields,
+                  lambda: k_weight(codes, d, scales, dmin, mins))
 
 
 def q5_k(rng, n, k, _):
@@ -175,7 +171,8 @@ def q5_k(rng, n, k, _):
     high = np.packbits(codes >> np.uint8(4), axis=-2, bitorder="little")
     fields = [stored.view("u1"), lowest.view("u1"), six_bits(scales, mins),
               high[..., 0, :], pairs(codes)]
-    return matrix("Q5_K", n, k, fields, k_weight(codes, d, scales, dmin, mins))
+    return matrix("Q5_K", n, k, fields,
+                  lambda: k_weight(codes, d, scales, dmin, mins))
 
 
 def q6_k(rng, n, k, _):
@@ -195,18 +192,11 @@ def q6_k(rng, n, k, _):
     qh = np.bitwise_or.reduce(high << shifts, axis=-2)
     fields = [ql.reshape(n, k // 256, 128), qh.reshape(n, k // 256, 64),
               scales.astype("i1").view("u1"), stored.view("u1")]
-    return matrix("Q6_K", n, k, fields, factor * (codes.astype("i4") - 32))
+    return matrix("Q6_K", n, k, fields,
+                  lambda: factor * (codes.astype("i4") - 32))
 
 
 def q2_k(rng, n, k, _):
     """Of random bytes: nothing reads it."""
     data = rng.integers(0, 256, (n, k // 256 * 84), dtype="u1").view("V84")
     return Matrix({"weight": codes_part("Q2_K", data)}, None)
-
-
-def plain(dtype):
-    def pack(rng, n, k, _):
-        stored = numbers.encode(rng.normal(0, .02, (n, k)), dtype)
-        return Matrix({"weight": codes_part(dtype, stored)},
-                      numbers.decode(stored, dtype))
-    return pack

@@ -17,8 +17,7 @@ from .numbers import DTYPES
 # function that returns the data as an iterable of arrays.
 Tensor = collections.namedtuple("Tensor", "name dtype shape size chunks")
 
-# What the last of GGUF's dimensions and its type ids mean: id, elements of a
-# block, bytes of a block.
+# Types of GGUF: id, elements of a block, bytes of a block.
 GGUF_TYPES = {
     "F32": (0, 1, 4), "F16": (1, 1, 2), "Q4_0": (2, 32, 18),
     "Q4_1": (3, 32, 20), "Q5_0": (6, 32, 22), "Q5_1": (7, 32, 24),
@@ -72,6 +71,8 @@ def write_safetensors(path, tensors, metadata=None):
 
 def split_by_size(tensors, n):
     """n lists of about the same number of bytes, none of them empty."""
+    if n > len(tensors):
+        raise ValueError("%d tensors for %d files" % (len(tensors), n))
     total = sum(t.size for t in tensors)
     parts = [[] for _ in range(n)]
     before = 0

@@ -22,7 +22,11 @@ def groups(o):
 
 
 class Family:
-    """Names and fields of ordinary families; others replace what differs."""
+    """Names and fields of ordinary families; others replace what differs. Each
+    has a model_type, an architecture, and fields(o): what config.json says
+    about experts."""
+
+    model_type, architecture = None, None
 
     embedding, norm, head = "embed_tokens", "norm", "lm_head"
     prefix, head_prefix = "model.", ""
@@ -32,8 +36,7 @@ class Family:
     router = "gate"
     # Whether the router has a bias that is a part of the logits.
     router_bias = False
-    # Name in the block (or in the layer, if it begins with ".") of what is
-    # added to scores only to choose.
+    # Name in the block of what is added to scores only to choose.
     correction = None
     shared = None
     layer_norms = ("input_layernorm.weight", "post_attention_layernorm.weight")
@@ -52,6 +55,9 @@ class Family:
     def mtp_layer(self, number):
         """The layer after the last, in the main model's names or in others."""
         return self.layer(number) if self.mtp == "layer" else self.mtp
+
+    def fields(self, o):
+        raise NotImplementedError
 
     def text_config(self, o):
         config = {"architectures": [self.architecture],
@@ -79,8 +85,9 @@ class Family:
             config["quantization_config"] = quantization
         return config
 
-    # Others: lists of (name, shape, kind), where kind is "model" (normally
-    # distributed, in the model's type), "one", "f32", or a type.
+    # Other tensors: lists of (name, shape, kind), where kind is "model"
+    # (normally distributed, in the model's type), "one", "router", "f32", or a
+    # type; see other() in source.py.
 
     def first(self, o):
         names = [(self.prefix + self.embedding + ".weight",
@@ -124,9 +131,8 @@ class Family:
         if bias is not None:
             names.append((bias, (o.experts,), "model"))
         if self.correction is not None:
-            name = self.correction[1:] if self.correction[0] == "." else \
-                self.block + "." + self.correction
-            names.append((layer + name, (o.experts,), "f32"))
+            names.append((layer + self.block + "." + self.correction,
+                          (o.experts,), "f32"))
         if self.shared is not None:
             name = layer + self.block + "." + self.shared
             names += self.three(name, o.intermediate, o)

@@ -12,13 +12,13 @@ from .containers import (
     write_gguf, write_gguf_split, write_safetensors)
 from .layouts import VOCABULARY, DeepseekV3, GptOss, groups
 from .source import (
-    DOWN, GATE, UP, Source, concatenated, generator, interleaved, only, other,
-    other_tensor, transposed)
+    DOWN, GATE, UP, Source, concatenated, generator, interleaved, only,
+    other, other_tensor, transposed)
 
 BOTH = (GATE, UP)
 
 
-# ------------------------------------------------------------ layouts of experts
+# ---------------------------------------------------------- layouts of experts
 
 def separate(source, family, o, layer_name, layer):
     """A matrix for each projection of each expert."""
@@ -186,12 +186,11 @@ def gguf_keys(arch, family, o, kind):
          ["t%d" % i for i in range(VOCABULARY)])]
 
 
-def gguf_part(tensor_of_it, name=None):
+def gguf_shape(one):
     """A tensor whose innermost axis counts elements, not blocks."""
-    _, n_elements, _ = GGUF_TYPES[tensor_of_it.dtype]
-    shape = tuple(tensor_of_it.shape)
-    shape = shape[:-1] + (shape[-1] * n_elements,)
-    return tensor_of_it._replace(shape=shape, name=name or tensor_of_it.name)
+    _, n_elements, _ = GGUF_TYPES[one.dtype]
+    shape = tuple(one.shape)
+    return one._replace(shape=shape[:-1] + (shape[-1] * n_elements,))
 
 
 def gguf_experts(source, o, block, layer):
@@ -212,11 +211,12 @@ def gguf_experts(source, o, block, layer):
         made += [source.fused(layer, "%sffn_%s_exps.%s" % (
             block, words[p], end), (p,), only(end))
                  for p in chosen for end in endings]
-    return [gguf_part(one) for one in made]
+    return [gguf_shape(one) for one in made]
 
 
 def gguf_other(o, name, shape, std):
-    """A tensor of fp32; its values are those of the model's type."""
+    """A tensor of fp32, whose values the model's type holds, and a function
+    that returns them in float64."""
     def values():
         rng = generator(o, 6, *name.encode())
         stored = numbers.encode(rng.normal(0, std, shape), o.x_dtype)

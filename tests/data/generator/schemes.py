@@ -3,8 +3,8 @@
 """How one matrix [N][K] is stored in a safetensors checkpoint.
 
 A packer takes a random generator, N, K and the options, and returns a Matrix:
-the tensors, by the ending of their names, and the weights that they mean, as
-float64, exact. N are output rows, K inputs; codes are 0 to 15, and with scale s
+the tensors, by the ending of their names, and a function that returns the
+weights that they mean, as float64, exact. N are output rows, K inputs; codes are 0 to 15, and with scale s
 and zero z of the group w = s (code - z).
 """
 import collections
@@ -13,8 +13,8 @@ import numpy as np
 
 from . import numbers
 
-# parts: name ending -> Part. weight: float64 [N][K], or None if nothing is
-# expected of it.
+# parts: name ending -> Part. weight(): float64 [N][K]; None if nothing is
+# expected of the matrix.
 Matrix = collections.namedtuple("Matrix", "parts weight")
 
 # type of safetensors or GGUF, data, and whether the data are codes, which mean
@@ -44,7 +44,8 @@ def pack_words(codes):
     """Eight codes a word along the last axis, the low bits first, the last
     word filled up with zeros. [R][C] to int32 [R][ceil(C / 8)]."""
     padding = -codes.shape[-1] % 8
-    codes = np.pad(codes, [(0, 0), (0, padding)])
+    if padding:
+        codes = np.pad(codes, [(0, 0), (0, padding)])
     return np.ascontiguousarray(pack_bytes(codes)).view("<i4")
 
 
@@ -134,7 +135,7 @@ def pack_ct(rng, n, k, o, group_size, symmetric=True, actorder=False):
     if actorder:
         g_idx = random_order(rng, k, group_size)
         parts["weight_g_idx"] = part("I32", g_idx)
-    return Matrix(parts, grouped(codes, zeros, scales, g_idx))
+    return Matrix(parts, lambda: grouped(codes, zeros, scales, g_idx))
 
 
 def ct_sym(rng, n, k, o):
@@ -178,7 +179,7 @@ def pack_gptq(rng, n, k, o, symmetric, version, descact=False):
         "scales": part(o.dtype, np.ascontiguousarray(scale.T)),
         "g_idx": part("I32", g_idx),
     }
-    return Matrix(parts, grouped(codes, zeros, scales, g_idx))
+    return Matrix(parts, lambda: grouped(codes, zeros, scales, g_idx))
 
 
 def gptq_v1_sym(rng, n, k, o):
@@ -212,7 +213,7 @@ def awq(rng, n, k, o):
         "scales": part(o.dtype, np.ascontiguousarray(scale.T)),
     }
     g_idx = in_order(k, o.group_size)
-    return Matrix(parts, grouped(codes, zeros, scales, g_idx))
+    return Matrix(parts, lambda: grouped(codes, zeros, scales, g_idx))
 
 
 # --------------------------------------------------------------------- MXFP4
@@ -225,11 +226,14 @@ def random_e8m0(rng, shape):
 
 
 def random_mx(rng, n, k):
-    """Codes [N][K], scales [N][K / 32] and weights."""
+    """Codes [N][K], scales [N][K / 32] and the function of the weights."""
     codes = random_codes(rng, n, k)
     scales = random_e8m0(rng, (n, k // 32))
-    factors = np.repeat(numbers.from_e8m0(scales), 32, axis=1)
-    return codes, scales, numbers.E2M1[codes] * factors
+
+    def weight():
+        factors = np.repeat(numbers.from_e8m0(scales), 32, axis=1)
+        return numbers.E2M1[codes] * factors
+    return codes, scales, weight
 
 
 def ct_mxfp4(rng, n, k, _):
@@ -259,7 +263,7 @@ def plain(dtype):
     def pack(rng, n, k, _):
         stored = numbers.encode(rng.normal(0, .02, (n, k)), dtype)
         return Matrix({"weight": codes_part(dtype, stored)},
-                      numbers.decode(stored, dtype))
+                      lambda: numbers.decode(stored, dtype))
     return pack
 
 
@@ -279,4 +283,4 @@ def fp8_block(rng, n, k, _):
     codes = numbers.to_e4m3(rng.normal(0, .02, (n, k)) / factors)
     return Matrix({"weight": codes_part("F8_E4M3", codes),
                    "weight_scale_inv": part("F32", scales)},
-                  numbers.from_e4m3(codes) * factors)
+                  lambda: numbers.from_e4m3(codes) * factors)

@@ -5,6 +5,7 @@
 With the option "fast" only one matrix of each kind is made; experts have its
 codes, turned by a random amount.
 """
+import functools
 import zlib
 
 import numpy as np
@@ -16,9 +17,9 @@ from .schemes import Matrix, Part, part
 GATE, UP, DOWN = range(3)
 
 
-def generator(o, *numbers_of_it):
+def generator(o, *purpose):
     """Random numbers that depend on the seed and on what they are for."""
-    return np.random.default_rng([o.seed, *numbers_of_it])
+    return np.random.default_rng([o.seed, *purpose])
 
 
 def with_bias(packer, dtype=None):
@@ -65,6 +66,13 @@ class Source:
             self.samples[key] = key[0](generator(self.o, 2, p), n, k, self.o)
         return self.samples[key]
 
+    def joined_sample(self, projections, join):
+        key = join, projections
+        if key not in self.samples:
+            self.samples[key] = join(
+                [self.sample(0, p).parts for p in projections])
+        return self.samples[key]
+
     def pieces(self, sample, make, *where):
         """The data of a part: made now, or the sample's."""
         if not self.o.fast:
@@ -86,10 +94,9 @@ class Source:
         return [one(ending, sample)
                 for ending, sample in self.sample(e, p).parts.items()]
 
-    def fused(self, layer, name, projections, join, shape=None):
-        """A tensor of all experts; join(matrices) makes an expert's part.
-        shape(part): one expert's shape, if it is not that of the array."""
-        sample = join([self.sample(0, p).parts for p in projections])
+    def fused(self, layer, name, projections, join):
+        """A tensor of all experts; join(matrices) makes an expert's part."""
+        sample = self.joined_sample(projections, join)
         tag = zlib.crc32(name.encode())
 
         def chunks():
@@ -98,31 +105,37 @@ class Source:
                     return join([self.matrix(layer, e, p).parts
                                  for p in projections])
                 yield from self.pieces(sample, make, layer, e, tag)
-        inner = sample.data.shape if shape is None else shape(sample)
-        return Tensor(name, sample.dtype, (self.o.experts,) + tuple(inner),
+        shape = (self.o.experts,) + sample.data.shape
+        return Tensor(name, sample.dtype, shape,
                       self.o.experts * sample.data.nbytes, chunks)
 
     def expert(self, layer, e):
         """Weights and biases of an expert, as float64."""
         made = [self.matrix(layer, e, p) for p in range(3)]
         biases = [m.parts.get("bias") for m in made]
-        return ([m.weight for m in made],
+        return ([m.weight() for m in made],
                 [None if b is None else numbers.decode(b.data, b.dtype)
                  for b in biases])
 
 
-# ------------------------------------------------ how experts' parts are joined
+# ---------------------------------------------- how experts' parts are joined
 
 def joined(parts, data):
     return Part(parts[0].dtype, np.ascontiguousarray(data), parts[0].is_codes)
 
 
+# The same arguments give the same function: samples are kept by it.
+once = functools.lru_cache(maxsize=None)
+
+
+@once
 def only(ending):
     def join(matrices):
         return matrices[0][ending]
     return join
 
 
+@once
 def concatenated(ending):
     """First all rows of gate, then all of up."""
     def join(matrices):
@@ -131,6 +144,7 @@ def concatenated(ending):
     return join
 
 
+@once
 def interleaved(ending):
     """Rows of gate and up in turn."""
     def join(matrices):
@@ -140,6 +154,7 @@ def interleaved(ending):
     return join
 
 
+@once
 def transposed(inner):
     def join(matrices):
         made = inner(matrices)
@@ -147,7 +162,7 @@ def transposed(inner):
     return join
 
 
-# --------------------------------------------------- tensors that are no experts
+# -------------------------------------------------- tensors that are no experts
 
 def other(o, name, shape, kind):
     """A tensor of layouts.py: type and data."""

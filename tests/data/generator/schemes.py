@@ -4,8 +4,8 @@
 
 A packer takes a random generator, N, K and the options, and returns a Matrix:
 the tensors, by the ending of their names, and a function that returns the
-weights that they mean, as float64, exact. N are output rows, K inputs; codes are 0 to 15, and with scale s
-and zero z of the group w = s (code - z).
+weights that they mean, as float64, exact. N are output rows, K inputs; codes
+are 0 to 15, and with scale s and zero z of the group w = s (code - z).
 """
 import collections
 

@@ -250,7 +250,7 @@ def choose_family(p, o, scheme):
 
 def options(argv):
     p = parser()
-    o = p.parse_args(argv)
+    o = p.parse_intermixed_args(argv)
     if o.list:
         return o, None
     if o.scheme is None or o.out is None:

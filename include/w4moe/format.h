@@ -456,6 +456,24 @@ typedef struct w4moe_convert_options {
     w4moe_progress_fn *progress;
     /** Passed to `progress`. */
     void *progress_user;
+    /** Experts to convert: n_experts of them from first_expert on; 0: all from
+     * there on. For the share of one process. */
+    size_t first_expert;
+    size_t n_experts;
+    /** Group length of weights that are rounded (a multiple of 8; default 32).
+     * Weights of 4 bits keep theirs. */
+    size_t group_size;
+    /** Not 0: rounded weights get zero points. */
+    int asymmetric;
+    /** Not 0: GGUF tensors of more than 4 bits are rounded, instead of being
+     * refused. */
+    int requantize;
+    /** Not 0: in GPTQ's first form a stored zero point of 15 means 0, instead
+     * of being refused; quantisers do not agree on what it means. */
+    int gptq_zero_wrap;
+    /** Path of a file of rules for tensor names, see moe-convert(1); NULL:
+     * none. */
+    const char *name_map;
 } w4moe_convert_options;
 
 /** What a conversion did, or with dry_run would do. */
@@ -489,6 +507,31 @@ typedef struct w4moe_convert_report {
     uint64_t bytes_out;
     /** Experts whose written weights were compared with the source. */
     size_t n_experts_verified;
+    /** Expert 0 of the container is this one of the model's, of so many. */
+    size_t first_expert;
+    size_t n_experts_total;
+    /** Meaning of the codes; type of the offsets and of the biases, NONE if
+     * there are none. */
+    w4moe_code code;
+    w4moe_dtype offset_dtype;
+    w4moe_dtype bias_dtype;
+    /** Must be 0. */
+    uint32_t reserved;
+    /** Weights (matrices) of the source's experts, and those of them that were
+     * not of 4 bits and are rounded to nearest, without calibration. */
+    size_t n_weights;
+    size_t n_weights_rounded;
+    /** Of the rounded ones, from the comparison: root of the squared errors'
+     * sum over that of the squares'. 0 without rounding or comparison. */
+    double rounding_error;
+    /** Scales that are NaN or infinite, 0, denormal; matrices of an expert
+     * whose codes are all the same; experts with the same codes as another of
+     * their layer. Each kind is logged as a warning, too. */
+    uint64_t n_scales_not_finite;
+    uint64_t n_scales_zero;
+    uint64_t n_scales_denormal;
+    uint64_t n_uniform;
+    uint64_t n_duplicates;
 } w4moe_convert_report;
 
 /**
@@ -501,8 +544,8 @@ typedef struct w4moe_convert_report {
  * Out: *report (struct_size set by the caller); may be NULL.
  * In: out_path: a file if it ends in ".safetensors", else a folder that is
  *     made if needed and gets "model.safetensors". May be NULL with dry_run.
- *     in_path: a checkpoint folder, or one safetensors file beside its
- *     config.json. options may be NULL.
+ *     in_path: a checkpoint folder, one safetensors file beside its
+ *     config.json, or a container. options may be NULL.
  * Memory: one expert per thread, beyond the mapped source.
  * Returns: W4MOE_OK; W4MOE_INVALID (options; the output exists and `force` is
  *     not set; a layer that is not there); W4MOE_FORMAT; W4MOE_UNSUPPORTED (a

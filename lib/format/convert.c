@@ -2,6 +2,7 @@
  * Copyright (C) 2026 The w4moe authors */
 /* w4moe_convert(): from a checkpoint to a container. */
 #include <errno.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -99,6 +100,14 @@ fill_report(w4moe_convert_report *report, const struct w4_source *source,
     report->w2_group_size = meta->w2_group_size;
     report->scale_dtype = source->w13.scale_dtype;
     report->has_zero_points = source->has_zero_points;
+    report->first_expert = meta->first_expert;
+    report->n_experts_total = meta->n_experts_total;
+    report->code = meta->code;
+    report->offset_dtype = source->w13.offset_dtype;
+    report->bias_dtype = source->w13.bias_dtype;
+    report->n_weights =
+            source->n_layers * source->config.n_experts * W4_N_PROJECTIONS;
+    report->n_weights_rounded = source->n_rounded;
     report->activation = meta->activation;
     report->router = meta->router;
     report->n_tensors_other = source->n_tensors_other;
@@ -143,6 +152,19 @@ reserve_hashes(const struct conversion *c)
     return status;
 }
 
+/* Nobody shall take rounded weights for calibrated ones. */
+static void
+warn_of_rounding(struct w4_err *err, const struct w4_source *source)
+{
+    if (source->n_rounded != 0) {
+        w4_log(err, W4MOE_LOG_WARNING,
+                "%zu of %zu weights are not of 4 bits: they are rounded to "
+                "nearest WITHOUT CALIBRATION, which costs quality",
+                source->n_rounded,
+                source->n_layers * source->config.n_experts * W4_N_PROJECTIONS);
+    }
+}
+
 /* Opens the source, plans, lays out the file. */
 static w4moe_status
 prepare(struct conversion *c, const char *out_path, const char *in_path,
@@ -150,7 +172,13 @@ prepare(struct conversion *c, const char *out_path, const char *in_path,
 {
     struct w4_err *err = w4_ctx_err(c->ctx);
     const w4moe_convert_options *options = &c->options;
-    struct w4_source_options source = {0};
+    struct w4_source_options source = {
+            .group_size = options->group_size,
+            .asymmetric = options->asymmetric,
+            .requantize = options->requantize,
+            .gptq_zero_wrap = options->gptq_zero_wrap,
+            .name_map = options->name_map,
+    };
     w4moe_status status = w4_source_open(c->ctx, &c->source, in_path, &source);
     if (status == W4MOE_OK) {
         struct w4_plan_options plan = {
@@ -158,6 +186,8 @@ prepare(struct conversion *c, const char *out_path, const char *in_path,
                         options->order != 0 ? options->order : W4MOE_ORDER_TILE,
                 .layers = options->layers,
                 .n_layers = options->n_layers,
+                .first_expert = options->first_expert,
+                .n_experts = options->n_experts,
         };
         status = w4_plan_make(err, &c->plan, &c->source, &plan);
     }
@@ -197,7 +227,16 @@ run(struct conversion *c, uint64_t n_bytes, w4moe_convert_report *report)
     if (status == W4MOE_OK && !c->options.no_verify) {
         status = w4_transfer_verify(&transfer);
         report->n_experts_verified = transfer.n_experts_verified;
+        if (transfer.total > 0.0) {
+            report->rounding_error = sqrt(transfer.error / transfer.total);
+        }
     }
+    const uint64_t *counts = transfer.findings.counts;
+    report->n_scales_not_finite = counts[W4_FINDING_NOT_FINITE];
+    report->n_scales_zero = counts[W4_FINDING_ZERO];
+    report->n_scales_denormal = counts[W4_FINDING_DENORMAL];
+    report->n_uniform = counts[W4_FINDING_UNIFORM];
+    report->n_duplicates = counts[W4_FINDING_DUPLICATE];
     if (status == W4MOE_OK) {
         status = w4_transfer_hash(&transfer);
     }
@@ -237,6 +276,11 @@ check_options(struct w4_err *err, const w4moe_convert_options *options,
         return w4_fail(err, W4MOE_INVALID, "convert: unknown order %d",
                 (int)options->order);
     }
+    if (options->group_size % 8 != 0 || options->group_size > INT32_MAX) {
+        return w4_fail(err, W4MOE_INVALID,
+                "convert: group size %zu (a multiple of 8 is needed)",
+                options->group_size);
+    }
     if (options->layers != NULL && options->n_layers == 0) {
         return w4_fail(err, W4MOE_INVALID, "convert: an empty list of layers");
     }
@@ -268,6 +312,7 @@ w4moe_convert(const w4moe_ctx *ctx, w4moe_convert_report *report,
     status = prepare(&c, out_path, in_path, &result.bytes_out);
     if (status == W4MOE_OK) {
         fill_report(&result, &c.source, &c.plan);
+        warn_of_rounding(err, &c.source);
         if (!c.options.dry_run) {
             status = run(&c, result.bytes_out, &result);
         }

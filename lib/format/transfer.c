@@ -150,12 +150,16 @@ write_arrays(struct w4_transfer *transfer, w4moe_matrix *one,
 
 static w4moe_status
 pack_expert(struct w4_transfer *transfer, struct w4_expert_buffer *buffer,
-        const struct w4_plan_layer *layer, size_t expert)
+        const struct w4_plan_layer *layer, size_t expert,
+        struct w4_findings *findings)
 {
     const struct w4_source *source = transfer->source;
     w4moe_status status = w4_source_pack(transfer->ctx, source, layer->source,
             transfer->plan->first_expert + expert, &buffer->w13, &buffer->w2,
             &buffer->orders, &buffer->rows);
+    if (status == W4MOE_OK) {
+        w4_findings_of_expert(&findings[expert], &buffer->w13, &buffer->w2);
+    }
     if (status == W4MOE_OK) {
         status = write_arrays(transfer, &buffer->w13, buffer->w13_bytes,
                 layer->w13_entries, expert);
@@ -189,7 +193,8 @@ copy_router(struct w4_transfer *transfer, const struct w4_plan_layer *layer)
 }
 
 static w4moe_status
-pack_layer(struct w4_transfer *transfer, const struct w4_plan_layer *layer)
+pack_layer(struct w4_transfer *transfer, const struct w4_plan_layer *layer,
+        struct w4_findings *findings)
 {
     struct w4_err *err = w4_ctx_err(transfer->ctx);
     struct w4_first first = {0};
@@ -203,7 +208,8 @@ pack_layer(struct w4_transfer *transfer, const struct w4_plan_layer *layer)
         for (size_t expert = 0; expert < n_experts; expert++) {
             if (!w4_first_any(&first, err)) {
                 w4_first_note(&first, err,
-                        pack_expert(transfer, &buffer, layer, expert));
+                        pack_expert(
+                                transfer, &buffer, layer, expert, findings));
             }
         }
         w4_expert_buffer_free(&buffer);
@@ -216,20 +222,48 @@ pack_layer(struct w4_transfer *transfer, const struct w4_plan_layer *layer)
                    : status;
 }
 
+/* Adds what was found in a layer's experts, in their order. */
+static w4moe_status
+add_findings(struct w4_transfer *transfer, const struct w4_plan_layer *layer,
+        struct w4_findings *findings)
+{
+    struct w4_err *err = w4_ctx_err(transfer->ctx);
+    size_t n = layer->w13.n_experts;
+    w4moe_status status = w4_findings_of_layer(err, findings, n);
+    for (size_t e = 0; e < n && status == W4MOE_OK; e++) {
+        w4_findings_add(err, &transfer->findings, &findings[e],
+                transfer->source->layers[layer->source].number,
+                transfer->plan->meta.first_expert + e);
+    }
+    return status;
+}
+
 w4moe_status
 w4_transfer_pack(struct w4_transfer *transfer)
 {
+    struct w4_err *err = w4_ctx_err(transfer->ctx);
+    size_t n_experts = transfer->plan->meta.n_experts;
+    struct w4_findings *findings = calloc(n_experts, sizeof(*findings));
     w4moe_status status = W4MOE_OK;
-    for (size_t l = 0; l < transfer->plan->n_layers; l++) {
+    if (findings == NULL) {
+        status = w4_fail(err, W4MOE_NOMEM,
+                "no memory for findings in %zu experts", n_experts);
+    }
+    for (size_t l = 0; l < transfer->plan->n_layers && status == W4MOE_OK;
+            l++) {
         const struct w4_plan_layer *layer = &transfer->plan->layers[l];
-        status = pack_layer(transfer, layer);
+        status = pack_layer(transfer, layer, findings);
+        if (status == W4MOE_OK) {
+            status = add_findings(transfer, layer, findings);
+        }
         if (status == W4MOE_OK) {
             status = copy_router(transfer, layer);
         }
-        if (status != W4MOE_OK) {
-            break;
-        }
     }
+    if (status == W4MOE_OK) {
+        w4_findings_sum(err, &transfer->findings);
+    }
+    free(findings);
     return status;
 }
 

@@ -7,6 +7,7 @@
 #ifndef W4_FORMAT_TRANSFER_H
 #define W4_FORMAT_TRANSFER_H
 
+#include "format/findings.h"
 #include "format/plan.h"
 
 struct w4_transfer {
@@ -24,6 +25,8 @@ struct w4_transfer {
      * squares. */
     double error;
     double total;
+    /** Of all experts. */
+    struct w4_findings findings;
 };
 
 /** Packs and writes every expert, and the routers. Returns OK, IO, NOMEM,

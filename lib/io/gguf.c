@@ -304,7 +304,7 @@ int
 w4_gguf_get_uint(
         const struct w4_gguf_set *set, const char *key, uint64_t *value)
 {
-    return w4_gguf_key_uint(find_single(set, key), value);
+    return w4_gguf_key_uint(w4_gguf_file_find(&set->files[0], key), value);
 }
 
 int

@@ -2,12 +2,14 @@
  * Copyright (C) 2026 The w4moe authors */
 /* Reading good GGUF files: tensors of every type, metadata of every type. */
 #include <check.h>
+#include <fcntl.h>
 #include <float.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/bytes.h"
 #include "gguf_check.h"
@@ -348,6 +350,13 @@ START_TEST(is_gguf)
     ck_assert(!w4_gguf_is(test_path("missing")));
     ck_assert_int_eq(mkfifo(test_path("pipe"), 0666), 0);
     ck_assert(!w4_gguf_is(test_path("pipe")));
+    /* Nothing is taken out of a pipe to find out. */
+    char magic[5] = "GGUF";
+    int pipe = open(test_path("pipe"), O_RDWR | O_NONBLOCK);
+    ck_assert_int_eq(write(pipe, magic, 4), 4);
+    ck_assert(!w4_gguf_is(test_path("pipe")));
+    ck_assert_int_eq(read(pipe, magic, 4), 4);
+    close(pipe);
 }
 END_TEST
 

@@ -73,6 +73,10 @@ START_TEST(alignments)
                 "general.alignment is %u, not a power of two", bad[i]);
         gguf_build_bad(&build, W4MOE_FORMAT, text);
     }
+    const uint64_t list[] = {32};
+    gguf_begin(&build);
+    gguf_array(&build, "general.alignment", W4_GGUF_VALUE_UINT32, 4, list, 1);
+    gguf_build_bad(&build, W4MOE_FORMAT, "general.alignment is not a number");
     gguf_begin(&build);
     gguf_string(&build, "general.alignment", "32");
     gguf_build_bad(&build, W4MOE_FORMAT, "general.alignment is not a number");

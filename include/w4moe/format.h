@@ -537,8 +537,9 @@ typedef struct w4moe_convert_report {
 /**
  * Converts a checkpoint to a container.
  *
- * The output is written under a temporary name in the same folder, compared
- * with the source, hashed, synced, and only then renamed: whatever fails, an
+ * The output is written to a file without a name in the same folder, or with a
+ * temporary one where the file system has no such files; it is compared with
+ * the source, hashed, synced, and only then gets its name: whatever fails, an
  * existing file stays as it was and no partial file opens.
  *
  * Out: *report (struct_size set by the caller); may be NULL.

@@ -3,9 +3,10 @@
 /**
  * Writing one safetensors file so that it exists whole or not at all.
  *
- * The layout is fixed at creation. Data is written under a temporary name in
- * the folder of the target, in any order and by any number of threads; the
- * header comes last, so that a file that was cut off does not open. Each
+ * The layout is fixed at creation. Data is written to a file without a name in
+ * the folder of the target, or where the file system has none such, with a
+ * temporary name (see new_file.h), in any order and by any number of threads;
+ * the header comes last, so that a file that was cut off does not open. Each
  * tensor starts at a multiple of 64 bytes of the file: the header is padded
  * with spaces, and where a tensor's size is not a multiple of 64 and another
  * tensor follows, one of zero bytes named "pad.N" (U8, N from 0 on) stands
@@ -28,12 +29,13 @@ struct w4_st_entry {
 struct w4_st_writer;
 
 /**
- * Lays out a file and, unless dry_run, makes the temporary file and reserves
+ * Lays out a file and, unless dry_run, makes it without its name and reserves
  * its blocks, so that a full disk is known at once.
  *
  * In: path of the target; its folder must exist. entries [n], kept in order;
  *     copied. The target itself is not looked at: it is replaced on commit.
- * Returns: OK; IO (with errno's text and the bytes that were needed); INVALID
+ * Returns: OK; IO (with errno's text, or the bytes that are needed and
+ *     those that are free); INVALID
  *     (two entries of one name; a name that is "__metadata__", of the form
  *     "pad.N" or not UTF-8; no such type; sizes beyond 2^63); NOMEM.
  */
@@ -69,11 +71,12 @@ extern w4moe_status w4_st_writer_write(struct w4_st_writer *writer,
 extern w4moe_status w4_st_writer_read(
         struct w4_st_writer *writer, size_t entry, const void **data_p);
 
-/** Writes the header, syncs, and renames to the target. The writer is gone
- * afterwards, also on failure (the temporary file, too). */
+/** Writes the header, syncs, and gives the file its name; an older file of that
+ * name is replaced. The writer is gone afterwards, and on failure the file,
+ * too. */
 extern w4moe_status w4_st_writer_commit(struct w4_st_writer *writer);
 
-/** Removes the temporary file; writer may be NULL. */
+/** Gives up: nothing remains. writer may be NULL. */
 extern void w4_st_writer_abort(struct w4_st_writer *writer);
 
 #endif

@@ -266,8 +266,8 @@ for pause in 0 0.002 0.004 0.006 0.008 0.01 0.015 0.02 0.03 0.05; do
     no_leftovers SIGTERM after "$pause" s
 done
 
-# And it is heard: of a larger conversion, stopped when the temporary file is
-# there, nothing is left. All its weights are 0, so that the source takes no
+# And it is heard: of a larger conversion, stopped when its file is open, with
+# a name or without, nothing is left. All its weights are 0, so that the source takes no
 # space: first the shapes of the tensors, then a hole.
 n_experts=32
 mkdir "$tmp/large" "$tmp/large/folder"
@@ -326,6 +326,8 @@ while [ "$code" -eq 0 ]; do
     "$convert" "$tmp/large/folder" "$x" >"$tmp/stdout" 2>"$tmp/stderr" &
     pid=$!
     while kill -0 "$pid" 2>/dev/null; do
+        ls -l "/proc/$pid/fd" >"$tmp/files" 2>/dev/null || :
+        ! grep -q -F "$out/" "$tmp/files" || break
         [ -z "$(ls -A "$out")" ] || break
     done
     kill -TERM "$pid" 2>/dev/null || :

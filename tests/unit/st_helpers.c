@@ -3,6 +3,7 @@
 #include "st_helpers.h"
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -174,6 +175,20 @@ st_write_file(const char *name, const char *json, size_t n_data)
     const char *path = st_write(name, bytes, 8 + n + n_data);
     free(bytes);
     return path;
+}
+
+int
+st_has_unnamed(const char *path)
+{
+#ifdef O_TMPFILE
+    int file = open(path, O_TMPFILE | O_RDWR, 0666);
+    if (file >= 0) {
+        close(file);
+        return access("/proc/self/fd/0", F_OK) == 0;
+    }
+#endif
+    (void)path;
+    return 0;
 }
 
 unsigned char *

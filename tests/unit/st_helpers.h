@@ -52,6 +52,9 @@ extern const char *st_write_text(const char *name, const char *text);
 extern const char *st_write_file(
         const char *name, const char *json, size_t n_data);
 
+/** Whether files without a name can be made in a folder. */
+extern int st_has_unnamed(const char *folder);
+
 /** The whole content of a file. Free it. */
 extern unsigned char *st_read(const char *path, size_t *n);
 

@@ -45,7 +45,8 @@ START_TEST(failed_commit)
 }
 END_TEST
 
-/* A process that dies before the commit leaves a file that does not open. */
+/* A process that dies before the commit leaves nothing, or where there are no
+ * files without a name, one that does not open. */
 START_TEST(killed)
 {
     const char *folder = st_subfolder("killed");
@@ -61,8 +62,12 @@ START_TEST(killed)
     int how;
     ck_assert_int_eq(waitpid(child, &how, 0), child);
     ck_assert(WIFSIGNALED(how) && WTERMSIG(how) == SIGKILL);
-    st_open_bad(st_only(folder, ".partial"), W4MOE_FORMAT,
-            "does not begin with '{'");
+    if (st_has_unnamed(folder)) {
+        ck_assert_uint_eq(st_count(folder, ""), 1);
+    } else {
+        st_open_bad(st_only(folder, ".partial"), W4MOE_FORMAT,
+                "does not begin with '{'");
+    }
     st_check_same(path, st_write("old", "old", 3));
 
     /* What is left does not disturb the next one. */
@@ -127,6 +132,25 @@ START_TEST(full_disk)
     limit_files(before.rlim_cur);
     signal(SIGXFSZ, SIG_DFL);
     st_check_same(path, st_write("old", "old", 3));
+}
+END_TEST
+
+/* More than any disk has, known before anything is reserved. */
+START_TEST(too_large)
+{
+    static const struct w4_st_entry huge[] = {
+            {"a", W4MOE_U8, 1, {UINT64_C(1) << 60}}};
+    struct w4_st_writer *writer = NULL;
+    const char *folder = st_subfolder("huge");
+    ck_assert_int_eq(w4_st_writer_create(
+                             &st_err, &writer, st_path("huge/x"), huge, 1, 0),
+            W4MOE_IO);
+    ck_assert_ptr_null(writer);
+    const char *text = w4_err_text(&st_err);
+    ck_assert_msg(
+            strstr(text, "huge/x: needs 1152.9 PB, ") != NULL, "%s", text);
+    ck_assert_msg(strstr(text, "B are free") != NULL, "%s", text);
+    ck_assert_uint_eq(st_count(folder, ""), 0);
 }
 END_TEST
 
@@ -226,6 +250,7 @@ make_suite(void)
     tcase_add_test(tc, failed_commit);
     tcase_add_test(tc, killed);
     tcase_add_test(tc, full_disk);
+    tcase_add_test(tc, too_large);
     tcase_add_test(tc, wrong_entries);
     tcase_add_test(tc, wrong_calls);
     suite_add_tcase(suite, tc);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * Copyright (C) 2026 The w4moe authors */
-/* Progress on stderr and stopping by a signal; see progress.h. */
+/* Progress on stderr, and signals; see progress.h. */
 #include "progress.h"
 
 #include <signal.h>
@@ -23,18 +23,22 @@ static const double line_share = 0.1;
 static const double line_min_interval = 1.0;
 
 static volatile sig_atomic_t stop_requested;
+static volatile sig_atomic_t line_requested;
 
 static void
 on_signal(int number)
 {
-    (void)number;
-    stop_requested = 1;
+    if (number == SIGUSR1) {
+        line_requested = 1;
+    } else {
+        stop_requested = 1;
+    }
 }
 
 void
 progress_catch_signals(void)
 {
-    static const int numbers[] = {SIGINT, SIGTERM, SIGHUP};
+    static const int numbers[] = {SIGINT, SIGTERM, SIGHUP, SIGUSR1};
     for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
         struct sigaction action;
         if (sigaction(numbers[i], NULL, &action) != 0 ||
@@ -131,35 +135,6 @@ draw_bar(struct progress *progress, const char *text, double share)
     progress->drawn = 1;
 }
 
-int
-progress_update(void *user, const w4moe_progress *state)
-{
-    struct progress *progress = user;
-    char text[STATE_MAX];
-    double now = tool_seconds();
-    double since = now - progress->last;
-    double share = state->bytes_total > 0 ? (double)state->bytes_done /
-                                                    (double)state->bytes_total
-                                          : 0.0;
-    share = share < 1.0 ? share : 1.0;
-    int due = progress->bar ? since >= bar_interval
-                            : since >= line_interval ||
-                                      (since >= line_min_interval &&
-                                              share - progress->last_share >=
-                                                      line_share);
-    if (progress->enabled && due) {
-        format_state(text, sizeof(text), progress, state, share, now);
-        if (progress->bar) {
-            draw_bar(progress, text, share);
-        } else {
-            fprintf(stderr, "%s: %s\n", tool_name, text);
-        }
-        progress->last = now;
-        progress->last_share = share;
-    }
-    return stop_requested != 0;
-}
-
 void
 progress_clear(void *user)
 {
@@ -169,4 +144,52 @@ progress_clear(void *user)
         fputs("\r\033[K", stderr);
         fflush(stderr);
     }
+}
+
+/* Whether it is time to show something without being asked. */
+static int
+is_due(const struct progress *progress, double share, double now)
+{
+    double since = now - progress->last;
+    if (!progress->enabled) {
+        return 0;
+    }
+    if (progress->bar) {
+        return since >= bar_interval;
+    }
+    return since >= line_interval ||
+           (since >= line_min_interval &&
+                   share - progress->last_share >= line_share);
+}
+
+int
+progress_update(void *user, const w4moe_progress *state)
+{
+    struct progress *progress = user;
+    char text[STATE_MAX];
+    double now = tool_seconds();
+    double share = state->bytes_total > 0 ? (double)state->bytes_done /
+                                                    (double)state->bytes_total
+                                          : 0.0;
+    share = share < 1.0 ? share : 1.0;
+    int asked = line_requested;
+    int due = is_due(progress, share, now);
+    if (asked || due) {
+        format_state(text, sizeof(text), progress, state, share, now);
+    }
+    if (asked) {
+        line_requested = 0;
+        progress_clear(progress);
+        fprintf(stderr, "%s: %s\n", tool_name, text);
+    }
+    if (due) {
+        if (progress->bar) {
+            draw_bar(progress, text, share);
+        } else if (!asked) {
+            fprintf(stderr, "%s: %s\n", tool_name, text);
+        }
+        progress->last = now;
+        progress->last_share = share;
+    }
+    return stop_requested != 0;
 }

@@ -317,24 +317,49 @@ sed 's/"hidden_size": .*/"hidden_size": 2048,/
     "$data/ct-sym-g128-fp16/config.json" >"$tmp/large/folder/config.json"
 must "$convert" --dry-run "$tmp/large/folder"
 
-tries=0
-code=0
-while [ "$code" -eq 0 ]; do
-    tries=$((tries + 1))
-    [ "$tries" -le 10 ] || fail "SIGTERM is not heard in $tries conversions"
+# convert_and_signal SIGNAL OPTION...: sends it when the file of a conversion of
+# $tmp/large is open, with a name or without. Sets code to its exit status.
+convert_and_signal()
+{
     new_out
-    "$convert" "$tmp/large/folder" "$x" >"$tmp/stdout" 2>"$tmp/stderr" &
+    signal=$1
+    shift
+    "$convert" "$@" "$tmp/large/folder" "$x" >"$tmp/stdout" 2>"$tmp/stderr" &
     pid=$!
     while kill -0 "$pid" 2>/dev/null; do
         ls -l "/proc/$pid/fd" >"$tmp/files" 2>/dev/null || :
         ! grep -q -F "$out/" "$tmp/files" || break
         [ -z "$(ls -A "$out")" ] || break
     done
-    kill -TERM "$pid" 2>/dev/null || :
+    kill "-$signal" "$pid" 2>/dev/null || :
     code=0
     wait "$pid" || code=$?
+}
+
+tries=0
+code=0
+while [ "$code" -eq 0 ]; do
+    tries=$((tries + 1))
+    [ "$tries" -le 10 ] || fail "SIGTERM is not heard in $tries conversions"
+    convert_and_signal TERM
 done
 [ "$code" -eq 1 ] || fail "exit $code after SIGTERM"
 grep -q interrupted "$tmp/stderr" || fail "exit 1, not interrupted"
 no_leftovers SIGTERM
+
+# SIGUSR1 asks for a line, and gets it even from a quiet conversion.
+tries=0
+: >"$tmp/stderr"
+while [ ! -s "$tmp/stderr" ]; do
+    tries=$((tries + 1))
+    [ "$tries" -le 10 ] || fail "SIGUSR1 is not heard in $tries conversions"
+    convert_and_signal USR1 --quiet
+    [ "$code" -eq 0 ] || fail "exit $code after SIGUSR1"
+    [ ! -s "$tmp/stdout" ] || fail "--quiet is not after SIGUSR1"
+done
+[ "$(wc -l <"$tmp/stderr")" -eq 1 ] || fail "more than a line for SIGUSR1"
+grep -E -q '^moe-convert: +[0-9]+ %  .* of .* layer 0$' "$tmp/stderr" || {
+    cat "$tmp/stderr" >&2
+    fail "no line of progress after SIGUSR1"
+}
 echo "passed"

@@ -49,6 +49,47 @@ args_uint(const char *option, const char *text, uint32_t min, uint32_t max,
     return TOOL_OK;
 }
 
+/* What a unit multiplies by; 0 if it is none. */
+static uint64_t
+unit_bytes(const char *unit)
+{
+    static const char letters[] = "KMG";
+    uint64_t bytes = 1;
+    if (*unit == '\0') {
+        return 1;
+    }
+    const char *letter = strchr(letters, *unit);
+    int is_binary = strcmp(unit + 1, "iB") == 0;
+    if (letter == NULL || (unit[1] != '\0' && !is_binary)) {
+        return 0;
+    }
+    for (const char *p = letters; p <= letter; p++) {
+        bytes *= is_binary ? 1024 : 1000;
+    }
+    return bytes;
+}
+
+int
+args_bytes(const char *option, const char *text, uint64_t *out)
+{
+    const char *p = text;
+    uint64_t value = 0;
+    int fits = isdigit((unsigned char)*p) != 0;
+    for (; isdigit((unsigned char)*p) && fits; p++) {
+        uint64_t digit = (uint64_t)(*p - '0');
+        fits = value <= (UINT64_MAX - digit) / 10;
+        value = value * 10 + digit;
+    }
+    uint64_t unit = fits ? unit_bytes(p) : 0;
+    if (unit == 0 || value == 0 || value > UINT64_MAX / unit) {
+        return tool_usage("%s '%s': bytes are needed, such as 500000, 500K, "
+                          "5G or 4GiB",
+                option, text);
+    }
+    *out = value * unit;
+    return TOOL_OK;
+}
+
 int
 args_positive(const char *option, const char *text, double *out)
 {

@@ -13,6 +13,10 @@
 extern int args_uint(const char *option, const char *text, uint32_t min,
         uint32_t max, uint32_t *out);
 
+/** A number of bytes above 0, which may have a unit: K, M, G are powers of
+ * 1000, KiB, MiB, GiB of 1024. */
+extern int args_bytes(const char *option, const char *text, uint64_t *out);
+
 /** A finite number above 0. */
 extern int args_positive(const char *option, const char *text, double *out);
 

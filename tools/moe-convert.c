@@ -29,7 +29,7 @@ static const char help[] =
         "\n"
         "IN is a checkpoint folder, or one safetensors file beside its\n"
         "config.json. OUT is a file if it ends in .safetensors, otherwise a\n"
-        "folder that gets model.safetensors.\n"
+        "folder that gets model.safetensors, or shards and their index.\n"
         "\n"
         "      --dry-run        plan and check only; write nothing\n"
         "      --verify         compare what was written with the source "
@@ -38,6 +38,10 @@ static const char help[] =
         "      --order=ORDER    order of the words: tile (default) or rdna3\n"
         "      --layers=LIST    convert these layers only, for example 0-3,7\n"
         "      --jobs=N         threads\n"
+        "      --max-shard-size=SIZE\n"
+        "                       split into files of SIZE bytes of data (or K, "
+        "M, G,\n"
+        "                       KiB, MiB, GiB); OUT is a folder\n"
         "      --force          replace an existing output\n"
         "      --progress=WHEN  auto (default), always or never\n"
         "      --quiet          no progress, no warnings, no report\n"
@@ -56,6 +60,7 @@ enum option_id {
     OPT_NO_VERIFY,
     OPT_ORDER,
     OPT_LAYERS,
+    OPT_MAX_SHARD_SIZE,
     OPT_JOBS,
     OPT_FORCE,
     OPT_PROGRESS,
@@ -73,6 +78,7 @@ static const struct option long_options[] = {
         {"no-verify", no_argument, NULL, OPT_NO_VERIFY},
         {"order", required_argument, NULL, OPT_ORDER},
         {"layers", required_argument, NULL, OPT_LAYERS},
+        {"max-shard-size", required_argument, NULL, OPT_MAX_SHARD_SIZE},
         {"jobs", required_argument, NULL, OPT_JOBS},
         {"force", no_argument, NULL, OPT_FORCE},
         {"progress", required_argument, NULL, OPT_PROGRESS},
@@ -96,6 +102,7 @@ struct command {
     int force;
     w4moe_order order;
     struct args_list layers;
+    uint64_t max_shard_bytes;
     uint32_t jobs;
     enum progress_mode progress;
     int quiet;
@@ -158,6 +165,10 @@ take_convert_option(struct command *command, int c)
     case OPT_LAYERS:
         command->convert_option = "--layers";
         return args_set("--layers", optarg, &command->layers);
+    case OPT_MAX_SHARD_SIZE:
+        command->convert_option = "--max-shard-size";
+        return args_bytes(
+                "--max-shard-size", optarg, &command->max_shard_bytes);
     default:
         command->convert_option = "--progress";
         return parse_progress(optarg, &command->progress);
@@ -248,6 +259,7 @@ convert(const w4moe_ctx *ctx, const struct command *command,
             .force = command->force,
             .progress = progress_update,
             .progress_user = progress,
+            .max_shard_bytes = command->max_shard_bytes,
     };
     struct stat source;
     if (stat(command->in_path, &source) != 0) {

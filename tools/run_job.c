@@ -347,7 +347,7 @@ write_output(struct state *s)
     /* On disk it is little endian; nobody reads s->out after this. */
     w4_swap_le(s->out, sizeof(s->out[0]), s->n_values);
     w4moe_status status = w4_st_writer_create(
-            &err, &writer, s->job->output_path, &entry, 1, 0);
+            &err, &writer, s->job->output_path, &entry, 1, 0, 0);
     if (status == W4MOE_OK) {
         status = w4_st_writer_set(writer, "producer", "moe-run " W4MOE_VERSION);
     }

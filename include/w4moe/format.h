@@ -474,6 +474,9 @@ typedef struct w4moe_convert_options {
     /** Path of a file of rules for tensor names, see moe-convert(1); NULL:
      * none. */
     const char *name_map;
+    /** Not 0: into files with so many bytes of data at most, and an index; a
+     * larger tensor gets a file of its own. The output must be a folder. */
+    uint64_t max_shard_bytes;
 } w4moe_convert_options;
 
 /** What a conversion did, or with dry_run would do. */
@@ -502,7 +505,8 @@ typedef struct w4moe_convert_report {
     size_t n_tensors_used;
     size_t n_tensors_unselected;
     size_t n_tensors_other;
-    /** Bytes read from the source's experts and bytes of the output file. */
+    /** Bytes read from the source's experts and bytes of the output, without
+     * an index. */
     uint64_t bytes_in;
     uint64_t bytes_out;
     /** Experts whose written weights were compared with the source. */
@@ -544,12 +548,15 @@ typedef struct w4moe_convert_report {
  *
  * Out: *report (struct_size set by the caller); may be NULL.
  * In: out_path: a file if it ends in ".safetensors", else a folder that is
- *     made if needed and gets "model.safetensors". May be NULL with dry_run.
+ *     made if needed and gets "model.safetensors", or with max_shard_bytes
+ *     "model-00001-of-0000N.safetensors" and so on, and
+ *     "model.safetensors.index.json". May be NULL with dry_run.
  *     in_path: a checkpoint folder, one safetensors file beside its
  *     config.json, or a container. options may be NULL.
  * Memory: one expert per thread, beyond the mapped source.
  * Returns: W4MOE_OK; W4MOE_INVALID (options; the output exists and `force` is
- *     not set; a layer that is not there); W4MOE_FORMAT; W4MOE_UNSUPPORTED (a
+ *     not set, or its folder holds what is no container; a layer that is not
+ *     there); W4MOE_FORMAT; W4MOE_UNSUPPORTED (a
  *     scheme, by its name); W4MOE_IO; W4MOE_NOMEM; W4MOE_MISMATCH (the
  *     comparison failed); W4MOE_CANCELLED.
  * Threads: uses the context's. One conversion to a given output at a time.

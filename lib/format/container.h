@@ -55,6 +55,9 @@ struct w4_meta {
 extern w4moe_status w4_meta_write(struct w4_err *err,
         struct w4_st_writer *writer, const struct w4_meta *meta);
 
+/** Whether an open set says that it is a container. */
+extern int w4_meta_is_container(const struct w4_st_set *set);
+
 /** Reads and checks the metadata of an open set; the strings point into it.
  * Returns OK, FORMAT or UNSUPPORTED (a newer version). */
 extern w4moe_status w4_meta_read(

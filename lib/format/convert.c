@@ -1,83 +1,13 @@
 /* SPDX-License-Identifier: MIT
  * Copyright (C) 2026 The w4moe authors */
 /* w4moe_convert(): from a checkpoint to a container. */
-#include <errno.h>
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/abi.h"
+#include "format/target.h"
 #include "format/transfer.h"
-
-/* ------------------------------------------------------------------- output */
-
-/* Where the result goes. */
-struct target {
-    char *path;
-    /** A folder that was made for it, to be removed after a failure. */
-    char *made_folder;
-};
-
-static int
-ends_with(const char *text, const char *end)
-{
-    size_t n = strlen(text);
-    size_t n_end = strlen(end);
-    return n >= n_end && strcmp(text + n - n_end, end) == 0;
-}
-
-/* Path of the file, and the folder if one must be made. */
-static w4moe_status
-target_make(struct w4_err *err, struct target *target, const char *out_path)
-{
-    static const char name[] = "/model.safetensors";
-    int is_file = ends_with(out_path, ".safetensors");
-    size_t n = strlen(out_path);
-    memset(target, 0, sizeof(*target));
-    target->path = malloc(n + sizeof(name));
-    if (target->path == NULL) {
-        return w4_fail(err, W4MOE_NOMEM, "%s: no memory", out_path);
-    }
-    memcpy(target->path, out_path, n + 1);
-    if (is_file) {
-        return W4MOE_OK;
-    }
-    memcpy(target->path + n, name, sizeof(name));
-    if (mkdir(out_path, 0777) == 0) {
-        target->made_folder = strdup(out_path);
-        return target->made_folder != NULL
-                       ? W4MOE_OK
-                       : w4_fail(err, W4MOE_NOMEM, "%s: no memory", out_path);
-    }
-    return errno == EEXIST ? W4MOE_OK
-                           : w4_fail(err, W4MOE_IO, "%s: %s", out_path,
-                                     strerror(errno));
-}
-
-/* Removes what was made, unless the conversion came to its end. */
-static void
-target_free(struct target *target, int done)
-{
-    if (target->made_folder != NULL && !done) {
-        rmdir(target->made_folder);
-    }
-    free(target->made_folder);
-    free(target->path);
-}
-
-static w4moe_status
-check_target(struct w4_err *err, const struct target *target, int force)
-{
-    struct stat info;
-    if (!force && lstat(target->path, &info) == 0) {
-        return w4_fail(err, W4MOE_INVALID,
-                "%s: exists; it is replaced only by force", target->path);
-    }
-    return W4MOE_OK;
-}
 
 /* ------------------------------------------------------------------- report */
 
@@ -132,7 +62,7 @@ struct conversion {
     w4moe_convert_options options;
     struct w4_source source;
     struct w4_plan plan;
-    struct target target;
+    struct w4_target target;
     struct w4_st_writer *writer;
 };
 
@@ -165,6 +95,22 @@ warn_of_rounding(struct w4_err *err, const struct w4_source *source)
     }
 }
 
+static w4moe_status
+create_writer(struct conversion *c)
+{
+    const w4moe_convert_options *options = &c->options;
+    unsigned flags = 0;
+    if (options->dry_run) {
+        flags |= W4_ST_DRY_RUN;
+    }
+    if (c->target.is_folder || options->max_shard_bytes != 0) {
+        flags |= W4_ST_FOLDER;
+    }
+    return w4_st_writer_create(w4_ctx_err(c->ctx), &c->writer,
+            options->dry_run ? "" : c->target.path, c->plan.entries,
+            c->plan.n_entries, flags, options->max_shard_bytes);
+}
+
 /* Opens the source, plans, lays out the file. */
 static w4moe_status
 prepare(struct conversion *c, const char *out_path, const char *in_path,
@@ -192,15 +138,10 @@ prepare(struct conversion *c, const char *out_path, const char *in_path,
         status = w4_plan_make(err, &c->plan, &c->source, &plan);
     }
     if (status == W4MOE_OK && !options->dry_run) {
-        status = target_make(err, &c->target, out_path);
-        if (status == W4MOE_OK) {
-            status = check_target(err, &c->target, options->force);
-        }
+        status = w4_target_make(err, &c->target, out_path, options->force);
     }
     if (status == W4MOE_OK) {
-        status = w4_st_writer_create(err, &c->writer,
-                options->dry_run ? "" : c->target.path, c->plan.entries,
-                c->plan.n_entries, options->dry_run);
+        status = create_writer(c);
     }
     if (status == W4MOE_OK) {
         status = w4_meta_write(err, c->writer, &c->plan.meta);
@@ -251,7 +192,7 @@ static void
 finish(struct conversion *c, int done)
 {
     w4_st_writer_abort(c->writer);
-    target_free(&c->target, done);
+    w4_target_free(&c->target, done);
     w4_plan_free(&c->plan);
     w4_source_close(&c->source);
 }
@@ -280,6 +221,13 @@ check_options(struct w4_err *err, const w4moe_convert_options *options,
         return w4_fail(err, W4MOE_INVALID,
                 "convert: group size %zu (a multiple of 8 is needed)",
                 options->group_size);
+    }
+    if (options->max_shard_bytes != 0 && out_path != NULL &&
+            w4_target_is_file(out_path)) {
+        return w4_fail(err, W4MOE_INVALID,
+                "%s: files of limited size need a folder, not a name that "
+                "ends in .safetensors",
+                out_path);
     }
     if (options->layers != NULL && options->n_layers == 0) {
         return w4_fail(err, W4MOE_INVALID, "convert: an empty list of layers");

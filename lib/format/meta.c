@@ -255,6 +255,13 @@ get_router_kind(struct meta_reader *r)
     return W4MOE_ROUTER_NONE;
 }
 
+int
+w4_meta_is_container(const struct w4_st_set *set)
+{
+    const char *format = w4_st_metadata(set, "format");
+    return format != NULL && strcmp(format, "w4moe") == 0;
+}
+
 /* Whether it is a container, and of a version that is known. */
 static w4moe_status
 check_version(struct w4_err *err, const struct w4_st_set *set)
@@ -263,7 +270,7 @@ check_version(struct w4_err *err, const struct w4_st_set *set)
     const char *format = w4_st_metadata(set, "format");
     const char *version = w4_st_metadata(set, "format_version");
     uint64_t number = 0;
-    if (format == NULL || strcmp(format, "w4moe") != 0) {
+    if (!w4_meta_is_container(set)) {
         return w4_fail(err, W4MOE_FORMAT,
                 "%s: not a w4moe container (metadata format is %.32s)", path,
                 format != NULL ? format : "missing");

@@ -354,22 +354,29 @@ w4_new_file_free(struct w4_new_file *file)
 }
 
 w4moe_status
+w4_sync_folder(struct w4_err *err, const char *folder)
+{
+    w4moe_status status = W4MOE_OK;
+    int file = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (file >= 0) {
+        if (fsync(file) != 0 && errno != EINVAL && errno != ENOTSUP) {
+            status = w4_fail(err, W4MOE_IO,
+                    "%s: the folder cannot be synced: %s",
+                    w4_show_path(folder).text, strerror(errno));
+        }
+        close(file);
+    }
+    return status;
+}
+
+w4moe_status
 w4_sync_folder_of(struct w4_err *err, const char *path)
 {
     char *folder = folder_of(path);
     if (folder == NULL) {
         return fail_memory(err, path);
     }
-    w4moe_status status = W4MOE_OK;
-    int file = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (file >= 0) {
-        if (fsync(file) != 0 && errno != EINVAL && errno != ENOTSUP) {
-            status = w4_fail(err, W4MOE_IO,
-                    "%s: its folder cannot be synced: %s",
-                    w4_show_path(path).text, strerror(errno));
-        }
-        close(file);
-    }
+    w4moe_status status = w4_sync_folder(err, folder);
     free(folder);
     return status;
 }

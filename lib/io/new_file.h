@@ -67,9 +67,10 @@ extern w4moe_status w4_new_file_publish(struct w4_new_file *file);
 /** Closes the file, which is gone if it was not published. */
 extern void w4_new_file_free(struct w4_new_file *file);
 
-/** Brings to the disk which names there are in the folder of path. Where
- * folders cannot be synced, nothing is lost but the promise that the names
- * survive a crash of the system. Returns: OK; IO; NOMEM. */
+/** Brings to the disk which names there are in a folder, or in the folder of a
+ * path. Where folders cannot be synced, nothing is lost but the promise that
+ * the names survive a crash of the system. Returns: OK; IO; NOMEM. */
+extern w4moe_status w4_sync_folder(struct w4_err *err, const char *folder);
 extern w4moe_status w4_sync_folder_of(struct w4_err *err, const char *path);
 
 #endif

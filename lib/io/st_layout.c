@@ -3,12 +3,12 @@
 #include "io/st_layout.h"
 
 #include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/bytes.h"
 #include "base/size.h"
+#include "io/json_put.h"
 #include "io/text.h"
 
 /* What the names of padding begin with; a number follows. */
@@ -60,9 +60,9 @@ check_name(struct w4_err *err, const char *path, const char *name)
     return W4MOE_OK;
 }
 
-/* Copies one entry to the end of the data. */
+/* Checks an entry and copies it. */
 static w4moe_status
-place_entry(struct w4_err *err, struct w4_st_layout *layout, const char *path,
+take_entry(struct w4_err *err, struct w4_st_layout *layout, const char *path,
         const struct w4_st_entry *entry, char *name)
 {
     struct w4_st_place *place = &layout->places[layout->n_places];
@@ -99,23 +99,48 @@ place_entry(struct w4_err *err, struct w4_st_layout *layout, const char *path,
     place->entry.name = name;
     place->entry.dtype = entry->dtype;
     place->entry.n_dims = entry->n_dims;
-    place->begin = layout->data_size;
     place->n_bytes = n_bytes;
-    layout->data_size = end;
-    layout->n_places++;
     return W4MOE_OK;
 }
 
-/* Padding between the last entry and the next one, if need be. */
+/* Padding between the last entry and the next one in its file, if need be. */
 static void
-pad_last(struct w4_st_layout *layout)
+pad_last(struct w4_st_layout *layout, struct w4_st_shard *shard)
 {
-    uint64_t used = layout->data_size % W4_ST_ALIGN;
+    uint64_t used = shard->data_size % W4_ST_ALIGN;
     if (used != 0) {
         uint64_t n_pad = W4_ST_ALIGN - used;
         layout->places[layout->n_places - 1].n_pad = n_pad;
+        shard->data_size += n_pad;
         layout->data_size += n_pad;
+        layout->n_pads++;
     }
+}
+
+/* Puts the next entry behind the others, or into a new file if it would not
+ * fit. */
+static void
+place_entry(struct w4_st_layout *layout, uint64_t max_shard_bytes)
+{
+    struct w4_st_place *place = &layout->places[layout->n_places];
+    struct w4_st_shard *shard = &layout->shards[layout->n_shards - 1];
+    uint64_t rest = -shard->data_size % W4_ST_ALIGN;
+    uint64_t begin = shard->data_size + rest;
+    if (shard->n_places > 0 && max_shard_bytes != 0 &&
+            (begin > max_shard_bytes ||
+                    place->n_bytes > max_shard_bytes - begin)) {
+        shard = &layout->shards[layout->n_shards++];
+        shard->first = layout->n_places;
+        shard->first_pad = layout->n_pads;
+    } else if (shard->n_places > 0) {
+        pad_last(layout, shard);
+    }
+    place->shard = layout->n_shards - 1;
+    place->begin = shard->data_size;
+    shard->data_size += place->n_bytes;
+    shard->n_places++;
+    layout->data_size += place->n_bytes;
+    layout->n_places++;
 }
 
 static w4moe_status
@@ -145,27 +170,29 @@ check_repeated(
 
 w4moe_status
 w4_st_layout_init(struct w4_err *err, struct w4_st_layout *layout,
-        const char *path, const struct w4_st_entry *entries, size_t n)
+        const char *path, const struct w4_st_entry *entries, size_t n,
+        uint64_t max_shard_bytes)
 {
     size_t n_names = 1;
     for (size_t i = 0; i < n; i++) {
         n_names += strlen(entries[i].name) + 1;
     }
     layout->names = malloc(n_names);
-    layout->places = calloc(n != 0 ? n : 1, sizeof(*layout->places));
-    if (layout->names == NULL || layout->places == NULL) {
+    layout->places = calloc(n + 1, sizeof(*layout->places));
+    layout->shards = calloc(n + 1, sizeof(*layout->shards));
+    if (layout->names == NULL || layout->places == NULL ||
+            layout->shards == NULL) {
         return w4_fail(err, W4MOE_NOMEM, "%s: no memory for %zu entries",
                 w4_show_path(path).text, n);
     }
     char *name = layout->names;
+    layout->n_shards = 1;
     for (size_t i = 0; i < n; i++) {
-        if (i > 0) {
-            pad_last(layout);
-        }
-        w4moe_status status = place_entry(err, layout, path, &entries[i], name);
+        w4moe_status status = take_entry(err, layout, path, &entries[i], name);
         if (status != W4MOE_OK) {
             return status;
         }
+        place_entry(layout, max_shard_bytes);
         name += strlen(name) + 1;
     }
     return check_repeated(err, layout, path);
@@ -180,131 +207,90 @@ w4_st_layout_free(struct w4_st_layout *layout)
     }
     free(layout->values);
     free(layout->names);
+    free(layout->shards);
     free(layout->places);
     memset(layout, 0, sizeof(*layout));
 }
 
 /* ----------------------------------------------------------------- header */
 
-/* Where the text of the header goes; without `out` it is only counted. */
-struct sink {
-    char *out;
-    uint64_t size;
-};
-
-static void
-put_bytes(struct sink *sink, const char *text, size_t size)
+void
+w4_st_put_pad_name(struct w4_json_sink *sink, uint64_t n)
 {
-    if (sink->out != NULL) {
-        memcpy(sink->out + sink->size, text, size);
-    }
-    sink->size += size;
+    w4_json_put(sink, pad_prefix);
+    w4_json_put_number(sink, n);
 }
 
 static void
-put(struct sink *sink, const char *text)
+put_range(struct w4_json_sink *sink, uint64_t begin, uint64_t n_bytes)
 {
-    put_bytes(sink, text, strlen(text));
+    w4_json_put(sink, "],\"data_offsets\":[");
+    w4_json_put_number(sink, begin);
+    w4_json_put(sink, ",");
+    w4_json_put_number(sink, begin + n_bytes);
+    w4_json_put(sink, "]}");
 }
 
 static void
-put_number(struct sink *sink, uint64_t number)
-{
-    char text[24];
-    snprintf(text, sizeof(text), "%" PRIu64, number);
-    put(sink, text);
-}
-
-/* A string in quotes, with the escapes that JSON asks for. */
-static void
-put_string(struct sink *sink, const char *text)
-{
-    put(sink, "\"");
-    for (; *text != '\0'; text++) {
-        unsigned char c = (unsigned char)*text;
-        if (c < 0x20) {
-            char escape[8];
-            snprintf(escape, sizeof(escape), "\\u%04x", c);
-            put(sink, escape);
-        } else {
-            if (c == '"' || c == '\\') {
-                put(sink, "\\");
-            }
-            put_bytes(sink, text, 1);
-        }
-    }
-    put(sink, "\"");
-}
-
-static void
-put_range(struct sink *sink, uint64_t begin, uint64_t n_bytes)
-{
-    put(sink, "],\"data_offsets\":[");
-    put_number(sink, begin);
-    put(sink, ",");
-    put_number(sink, begin + n_bytes);
-    put(sink, "]}");
-}
-
-static void
-put_place(struct sink *sink, const struct w4_st_place *place, uint64_t *n_pads)
+put_place(struct w4_json_sink *sink, const struct w4_st_place *place,
+        uint64_t *n_pads)
 {
     const struct w4_st_entry *entry = &place->entry;
-    put_string(sink, entry->name);
-    put(sink, ":{\"dtype\":\"");
-    put(sink, w4moe_dtype_name(entry->dtype));
-    put(sink, "\",\"shape\":[");
+    w4_json_put_string(sink, entry->name);
+    w4_json_put(sink, ":{\"dtype\":\"");
+    w4_json_put(sink, w4moe_dtype_name(entry->dtype));
+    w4_json_put(sink, "\",\"shape\":[");
     for (uint32_t i = 0; i < entry->n_dims; i++) {
-        put(sink, i == 0 ? "" : ",");
-        put_number(sink, entry->shape[i]);
+        w4_json_put(sink, i == 0 ? "" : ",");
+        w4_json_put_number(sink, entry->shape[i]);
     }
     put_range(sink, place->begin, place->n_bytes);
     if (place->n_pad != 0) {
-        put(sink, ",\"");
-        put(sink, pad_prefix);
-        put_number(sink, (*n_pads)++);
-        put(sink, "\":{\"dtype\":\"U8\",\"shape\":[");
-        put_number(sink, place->n_pad);
+        w4_json_put(sink, ",\"");
+        w4_st_put_pad_name(sink, (*n_pads)++);
+        w4_json_put(sink, "\":{\"dtype\":\"U8\",\"shape\":[");
+        w4_json_put_number(sink, place->n_pad);
         put_range(sink, place->begin + place->n_bytes, place->n_pad);
     }
 }
 
 /* Length, JSON, spaces. */
 static void
-put_header(struct sink *sink, const struct w4_st_layout *layout)
+put_header(struct w4_json_sink *sink, const struct w4_st_layout *layout,
+        const struct w4_st_shard *shard)
 {
-    uint64_t n_pads = 0;
+    uint64_t n_pads = shard->first_pad;
     const char *comma = "";
-    put_bytes(sink, "\0\0\0\0\0\0\0", 8);
-    put(sink, "{");
+    w4_json_put_bytes(sink, "\0\0\0\0\0\0\0", 8);
+    w4_json_put(sink, "{");
     if (layout->n_values > 0) {
-        put(sink, "\"__metadata__\":{");
+        w4_json_put(sink, "\"__metadata__\":{");
         for (size_t i = 0; i < layout->n_values; i++) {
-            put(sink, i == 0 ? "" : ",");
-            put_string(sink, layout->values[i].key);
-            put(sink, ":");
-            put_string(sink, layout->values[i].value);
+            w4_json_put(sink, i == 0 ? "" : ",");
+            w4_json_put_string(sink, layout->values[i].key);
+            w4_json_put(sink, ":");
+            w4_json_put_string(sink, layout->values[i].value);
         }
-        put(sink, "}");
+        w4_json_put(sink, "}");
         comma = ",";
     }
-    for (size_t i = 0; i < layout->n_places; i++) {
-        put(sink, comma);
-        put_place(sink, &layout->places[i], &n_pads);
+    for (size_t i = 0; i < shard->n_places; i++) {
+        w4_json_put(sink, comma);
+        put_place(sink, &layout->places[shard->first + i], &n_pads);
         comma = ",";
     }
-    put(sink, "}");
+    w4_json_put(sink, "}");
     while (sink->size % W4_ST_ALIGN != 0) {
-        put(sink, " ");
+        w4_json_put(sink, " ");
     }
 }
 
 w4moe_status
 w4_st_layout_header_size(struct w4_err *err, const struct w4_st_layout *layout,
-        const char *path, uint64_t *size_p)
+        const char *path, size_t shard, uint64_t *size_p)
 {
-    struct sink sink = {0};
-    put_header(&sink, layout);
+    struct w4_json_sink sink = {0};
+    put_header(&sink, layout, &layout->shards[shard]);
     if (sink.size - 8 > W4_ST_HEADER_MAX) {
         return w4_fail(err, W4MOE_INVALID,
                 "%s: a header of %" PRIu64 " bytes, at most %d can be read",
@@ -320,10 +306,11 @@ w4_st_layout_header_size(struct w4_err *err, const struct w4_st_layout *layout,
 }
 
 void
-w4_st_layout_header(const struct w4_st_layout *layout, char *out, uint64_t size)
+w4_st_layout_header(const struct w4_st_layout *layout, size_t shard, char *out,
+        uint64_t size)
 {
-    struct sink sink = {.out = out};
-    put_header(&sink, layout);
+    struct w4_json_sink sink = {.out = out};
+    put_header(&sink, layout, &layout->shards[shard]);
     w4_store_le64(out, size - 8);
 }
 
@@ -332,8 +319,8 @@ w4_st_layout_header(const struct w4_st_layout *layout, char *out, uint64_t size)
 static uint64_t
 json_size(const char *text)
 {
-    struct sink sink = {0};
-    put_string(&sink, text);
+    struct w4_json_sink sink = {0};
+    w4_json_put_string(&sink, text);
     return sink.size;
 }
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  * Copyright (C) 2026 The w4moe authors */
 /**
- * Writing one safetensors file so that it exists whole or not at all.
+ * Writing one safetensors file, or a set of them with an index, so that it
+ * exists whole or not at all.
  *
  * The layout is fixed at creation. Data is written to a file without a name in
  * the folder of the target, or where the file system has none such, with a
@@ -28,20 +29,39 @@ struct w4_st_entry {
 
 struct w4_st_writer;
 
+enum {
+    /** Lay out only. */
+    W4_ST_DRY_RUN = 1,
+    /** The target is a folder, which gets "model.safetensors". Unlike a file of
+     * that name it replaces a set that the folder holds: the older index, and
+     * the files that it names, are removed on commit. */
+    W4_ST_FOLDER = 2
+};
+
 /**
- * Lays out a file and, unless dry_run, makes it without its name and reserves
- * its blocks, so that a full disk is known at once.
+ * Lays out a file and, unless it is a dry run, makes it without its name and
+ * reserves its blocks, so that a full disk is known at once.
  *
- * In: path of the target; its folder must exist. entries [n], kept in order;
- *     copied. The target itself is not looked at: it is replaced on commit.
+ * With max_shard_bytes, for folders only, there are several files,
+ * "model-00001-of-0000N.safetensors" and so on, and an index,
+ * "model.safetensors.index.json". The entries stay in order; one with which the
+ * data of a file would be larger gets the next file, so that a larger one has
+ * a file of its own. All files have the same metadata; the numbers of padding
+ * run through all of them.
+ *
+ * In: path of the target, which must exist if it is a folder, and otherwise be
+ *     in one; a file is not looked at: it is replaced on commit. entries [n]:
+ *     copied. flags: W4_ST_*. max_shard_bytes: 0 for one file.
  * Returns: OK; IO (with errno's text, or the bytes that are needed and
  *     those that are free); INVALID
  *     (two entries of one name; a name that is "__metadata__", of the form
- *     "pad.N" or not UTF-8; no such type; sizes beyond 2^63); NOMEM.
+ *     "pad.N" or not UTF-8; no such type; sizes beyond 2^63; a limit for a
+ *     single file, or without entries; more than 99999 files); NOMEM.
  */
 extern w4moe_status w4_st_writer_create(struct w4_err *err,
         struct w4_st_writer **writer_p, const char *path,
-        const struct w4_st_entry *entries, size_t n, int dry_run);
+        const struct w4_st_entry *entries, size_t n, unsigned flags,
+        uint64_t max_shard_bytes);
 
 /**
  * Sets a value of __metadata__ (a copy is kept). A key whose value is not yet
@@ -53,7 +73,7 @@ extern w4moe_status w4_st_writer_create(struct w4_err *err,
 extern w4moe_status w4_st_writer_set(
         struct w4_st_writer *writer, const char *key, const char *value);
 
-/** Bytes of the file. Fixes the layout. */
+/** Bytes of the file, or of all but the index. Fixes the layout. */
 extern w4moe_status w4_st_writer_size(
         struct w4_st_writer *writer, uint64_t *n_bytes);
 
@@ -71,9 +91,10 @@ extern w4moe_status w4_st_writer_write(struct w4_st_writer *writer,
 extern w4moe_status w4_st_writer_read(
         struct w4_st_writer *writer, size_t entry, const void **data_p);
 
-/** Writes the header, syncs, and gives the file its name; an older file of that
- * name is replaced. The writer is gone afterwards, and on failure the file,
- * too. */
+/** Writes the headers, syncs, and gives the files their names, an index last;
+ * older ones are replaced. At any time readers of a folder find the older set
+ * whole, or nothing, or the new one. The writer is gone afterwards, and on
+ * failure the files, too. */
 extern w4moe_status w4_st_writer_commit(struct w4_st_writer *writer);
 
 /** Gives up: nothing remains. writer may be NULL. */

@@ -137,7 +137,7 @@ error_at()
     # shellcheck disable=SC2086
     convert $more "$call"
     [ "$code" -eq 1 ] || fail "exit $code ($what)"
-    grep -F -q "x.safetensors: $text" "$tmp/stderr" || {
+    grep -F -q -e "x.safetensors: $text" -e "/out/: $text" "$tmp/stderr" || {
         cat "$tmp/stderr" >&2
         fail "not told: $text ($what)"
     }
@@ -212,7 +212,7 @@ all_points()
     fi
     # That of the folder: the output is there.
     killed_at fsync 2 new
-    error_at fsync EIO 2 "its folder cannot be synced" new
+    error_at fsync EIO 2 "the folder cannot be synced" new
 }
 
 more=

@@ -71,11 +71,17 @@ done
 for number in '' 0 -1 x 4097 1.5 99999999999999999999; do
     refuse 2 "--jobs '$number'" "$convert" "--jobs=$number" "$in" "$out"
 done
+for size in '' 0 -1 x 1x 1k 1KB 1KiBs 1iB 1.5G 1T 18446744073709551616 \
+    18446744073709551615K 17179869184GiB; do
+    refuse 2 "--max-shard-size '$size'" \
+        "$convert" "--max-shard-size=$size" "$in" "$out"
+done
 refuse 2 "--progress 'often'" "$convert" --progress=often "$in" "$out"
 refuse 2 "exclude" "$convert" --info --check "$in"
 refuse 2 "--info needs" "$convert" --info
 refuse 2 "--check needs" "$convert" --check "$in" "$out"
-for option in --force --dry-run --no-verify --verify --order=tile --layers=0; do
+for option in --force --dry-run --no-verify --verify --order=tile --layers=0 \
+    --max-shard-size=1; do
     refuse 2 "${option%%=*}" "$convert" --info "$option" "$in"
     refuse 2 "${option%%=*}" "$convert" "$option" --check "$in"
 done

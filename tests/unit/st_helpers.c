@@ -284,7 +284,7 @@ st_create(const char *path)
 {
     struct w4_st_writer *writer = NULL;
     ST_CHECK_OK(w4_st_writer_create(
-            &st_err, &writer, path, st_entries, ST_N_ENTRIES, 0));
+            &st_err, &writer, path, st_entries, ST_N_ENTRIES, 0, 0));
     return writer;
 }
 

@@ -51,7 +51,7 @@ START_TEST(no_entries)
 {
     struct w4_st_writer *writer = NULL;
     const char *path = st_path("none");
-    ST_CHECK_OK(w4_st_writer_create(&st_err, &writer, path, NULL, 0, 0));
+    ST_CHECK_OK(w4_st_writer_create(&st_err, &writer, path, NULL, 0, 0, 0));
     ST_CHECK_OK(w4_st_writer_commit(writer));
     struct w4_st_set *set = st_open_good(path);
     ck_assert_uint_eq(w4_st_count(set), 0);
@@ -231,8 +231,8 @@ START_TEST(dry_run)
     uint64_t n_bytes = 0;
     uint64_t n_wet = 1;
     const void *data;
-    ST_CHECK_OK(w4_st_writer_create(
-            &st_err, &writer, path, st_entries, ST_N_ENTRIES, 1));
+    ST_CHECK_OK(w4_st_writer_create(&st_err, &writer, path, st_entries,
+            ST_N_ENTRIES, W4_ST_DRY_RUN, 0));
     ST_CHECK_OK(w4_st_writer_set(writer, "k", "value"));
     ST_CHECK_OK(w4_st_writer_set(wet, "k", "other"));
     ST_CHECK_OK(w4_st_writer_size(writer, &n_bytes));

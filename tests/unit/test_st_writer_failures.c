@@ -102,7 +102,8 @@ START_TEST(full_disk)
 
     limit_files(65536);
     ck_assert_int_eq(
-            w4_st_writer_create(&st_err, &writer, path, large, 1, 0), W4MOE_IO);
+            w4_st_writer_create(&st_err, &writer, path, large, 1, 0, 0),
+            W4MOE_IO);
     ck_assert_ptr_null(writer);
     ck_assert_ptr_nonnull(strstr(w4_err_text(&st_err),
             "full/x: no room for 4000128 bytes: File too large"));
@@ -142,8 +143,8 @@ START_TEST(too_large)
             {"a", W4MOE_U8, 1, {UINT64_C(1) << 60}}};
     struct w4_st_writer *writer = NULL;
     const char *folder = st_subfolder("huge");
-    ck_assert_int_eq(w4_st_writer_create(
-                             &st_err, &writer, st_path("huge/x"), huge, 1, 0),
+    ck_assert_int_eq(w4_st_writer_create(&st_err, &writer, st_path("huge/x"),
+                             huge, 1, 0, 0),
             W4MOE_IO);
     ck_assert_ptr_null(writer);
     const char *text = w4_err_text(&st_err);
@@ -188,8 +189,8 @@ START_TEST(wrong_entries)
     for (size_t i = 0; i < COUNT(cases); i++) {
         for (int dry_run = 0; dry_run < 2; dry_run++) {
             struct w4_st_writer *writer = NULL;
-            w4moe_status status = w4_st_writer_create(
-                    &st_err, &writer, path, cases[i].pair, 2, dry_run);
+            w4moe_status status = w4_st_writer_create(&st_err, &writer, path,
+                    cases[i].pair, 2, dry_run ? W4_ST_DRY_RUN : 0, 0);
             const char *text = w4_err_text(&st_err);
             ck_assert_int_eq(status, W4MOE_INVALID);
             ck_assert_ptr_null(writer);
@@ -205,7 +206,8 @@ START_TEST(wrong_entries)
         many[i] = (struct w4_st_entry){
                 names[i], W4MOE_U8, 1, {(1ull << 60) + (1ull << 59)}};
     }
-    ck_assert_int_eq(w4_st_writer_create(&st_err, &writer, path, many, 8, 1),
+    ck_assert_int_eq(w4_st_writer_create(
+                             &st_err, &writer, path, many, 8, W4_ST_DRY_RUN, 0),
             W4MOE_INVALID);
     ck_assert_ptr_nonnull(strstr(w4_err_text(&st_err), "entry \"f\" makes"));
     ck_assert_uint_eq(st_count(folder, ""), 0);
@@ -216,7 +218,7 @@ START_TEST(wrong_calls)
 {
     struct w4_st_writer *writer = NULL;
     ck_assert_int_eq(w4_st_writer_create(&st_err, &writer, st_path("nowhere/x"),
-                             st_entries, ST_N_ENTRIES, 0),
+                             st_entries, ST_N_ENTRIES, 0, 0),
             W4MOE_IO);
     ck_assert_ptr_nonnull(
             strstr(w4_err_text(&st_err), "nowhere/x: cannot be made: No such"));

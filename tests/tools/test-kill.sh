@@ -9,47 +9,18 @@ set -eu
 # shellcheck source=tests/tools/tool-lib.sh
 . "${srcdir:-.}/tests/tools/tool-lib.sh"
 need_checkpoints
-
-# Leaks cannot be looked for under ptrace.
-ASAN_OPTIONS=detect_leaks=0:${ASAN_OPTIONS:-}
-export ASAN_OPTIONS
-
-code=0
-strace -o /dev/null -e 'inject=write:signal=KILL' echo >"$tmp/why" 2>&1 ||
-    code=$?
-[ "$code" -eq 137 ] ||
-    skip "no injection by strace: $(tail -n 1 "$tmp/why")"
+# shellcheck source=tests/tools/strace-lib.sh
+. "${srcdir:-.}/tests/tools/strace-lib.sh"
 
 source=$data/ct-sym-g32-bf16
 out=$tmp/out
 x=$out/x.safetensors
-# Which of them it is depends on the machine.
-rename='?rename,?renameat,?renameat2'
-statfs='?fstatfs,?fstatfs64'
-calls=openat,$statfs,pwrite64,fallocate,fsync,linkat,$rename
 
-# convert INJECTION...: a conversion of one thread with these injections of
-# strace. Sets code to its exit status; its calls are in $tmp/calls. "when" of
-# an injection counts a thread's calls.
+# convert INJECTION...: a conversion of one thread.
 convert()
 {
-    options=
-    for injection in "$@"; do
-        options="$options -e inject=$injection"
-    done
-    code=0
     # shellcheck disable=SC2086
-    strace -f -o "$tmp/trace" -e "trace=$calls" $options \
-        "$convert" --jobs=1 --quiet $force "$source" "$x" \
-        >"$tmp/stdout" 2>"$tmp/stderr" || code=$?
-    thread=$(sed -n '1s/ .*//p' "$tmp/trace")
-    sed -n "s/^$thread *//p" "$tmp/trace" >"$tmp/calls"
-}
-
-# count NAME: calls of that name.
-count()
-{
-    grep -c "^$1(" "$tmp/calls" || :
+    traced "$*" "$convert" --jobs=1 --quiet $force "$source" "$x"
 }
 
 # start: the folder as it is before a conversion: empty, or with the output of

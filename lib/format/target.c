@@ -36,27 +36,28 @@ refuse_existing(struct w4_err *err, const char *path)
             w4_show_path(path).text);
 }
 
-/* Whether a folder holds a container, or with only model.safetensors, what
- * nobody can open any more. */
+/* Refuses what is not a container, and what an index names if nobody can tell.
+ * A single file that cannot be opened is no loss. */
 static w4moe_status
 check_replaced(struct w4_err *err, const char *folder, int has_index)
 {
     struct w4_st_set *set = NULL;
     w4moe_status status = w4_st_open(NULL, &set, folder);
-    int is_container =
-            status == W4MOE_OK ? w4_meta_is_container(set) : !has_index;
     if (status == W4MOE_OK) {
+        int is_container = w4_meta_is_container(set);
         w4_st_close(set);
+        return is_container ? W4MOE_OK
+                            : w4_fail(err, W4MOE_INVALID,
+                                      "%s: holds files that are not a "
+                                      "container's; they are not replaced, "
+                                      "not even by force",
+                                      w4_show_path(folder).text);
     }
-    if (!is_container && status != W4MOE_NOMEM) {
-        return w4_fail(err, W4MOE_INVALID,
-                "%s: holds files that are not a container's; they are not "
-                "replaced, not even by force",
-                w4_show_path(folder).text);
-    }
-    return status == W4MOE_NOMEM ? w4_fail(err, status, "%s: no memory",
-                                           w4_show_path(folder).text)
-                                 : W4MOE_OK;
+    return has_index ? w4_fail(err, W4MOE_INVALID,
+                               "%s: holds an index, but no whole container; "
+                               "only that would be replaced",
+                               w4_show_path(folder).text)
+                     : W4MOE_OK;
 }
 
 static w4moe_status

@@ -100,7 +100,7 @@ open_name(struct w4_new_file *file, const char *name)
     return file->file < 0 ? -1 : 0;
 }
 
-/* ------------------------------------------------------ files without a name */
+/* ------------------------------------------------ files without a name */
 
 /* The path by which an open file can be linked, without privileges. */
 static void

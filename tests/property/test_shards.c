@@ -125,7 +125,7 @@ START_TEST(checkpoint_stays)
     test_file_write(test_path("strange/model.safetensors.index.json"), index,
             strlen(index));
     ct_refused(w4moe_convert(ct_ctx, NULL, folder, in_path, &options),
-            W4MOE_INVALID, "not a container's");
+            W4MOE_INVALID, "holds an index, but no");
 }
 END_TEST
 

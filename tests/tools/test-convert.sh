@@ -267,8 +267,8 @@ for pause in 0 0.002 0.004 0.006 0.008 0.01 0.015 0.02 0.03 0.05; do
 done
 
 # And it is heard: of a larger conversion, stopped when its file is open, with
-# a name or without, nothing is left. All its weights are 0, so that the source takes no
-# space: first the shapes of the tensors, then a hole.
+# a name or without, nothing is left. All its weights are 0, so that the source
+# takes no space: first the shapes of the tensors, then a hole.
 n_experts=32
 mkdir "$tmp/large" "$tmp/large/folder"
 awk -v E=$n_experts 'BEGIN {

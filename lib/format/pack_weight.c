@@ -12,7 +12,7 @@
 #include "format/weight.h"
 
 /* Words of a row that are read together: one cache line. */
-enum { BLOCK_WORDS = 16 };
+enum { BLOCK_WORDS = 16, CACHE_LINE = 64 };
 
 /* Words that are shuffled together. */
 typedef uint32_t words4 __attribute__((vector_size(16)));
@@ -73,22 +73,51 @@ gather_word(const unsigned char *codes, const int32_t *order, size_t kw)
     return word;
 }
 
+/* Words [kw0, kw0 + n) of a row become a column of the block. */
+static void
+load_words(uint32_t block[BLOCK_WORDS][W4_ROWS_MAX], uint32_t c,
+        const struct run *run, size_t kw0, size_t n)
+{
+    const unsigned char *codes = run->rows->codes[c];
+    if (run->input_order != NULL) {
+        for (size_t k = 0; k < n; k++) {
+            block[k][c] = gather_word(codes, run->input_order, kw0 + k);
+        }
+    } else if (n == BLOCK_WORDS) {
+        for (size_t k = 0; k < BLOCK_WORDS; k++) {
+            block[k][c] = w4_load_le32(codes + 4 * (kw0 + k));
+        }
+    } else {
+        for (size_t k = 0; k < n; k++) {
+            block[k][c] = w4_load_le32(codes + 4 * (kw0 + k));
+        }
+    }
+}
+
+/* Asks for the rows in the order in which they stand in memory, which is
+ * faster than a cache line of each row in turn. */
+static void
+prefetch_rows(const struct run *run)
+{
+    size_t n_bytes = run->weight->n_in / 2;
+    for (uint32_t c = 0; c < run->n; c++) {
+        for (size_t i = 0; i < n_bytes; i += CACHE_LINE) {
+            __builtin_prefetch(run->rows->codes[c] + i);
+        }
+    }
+}
+
 static void
 pack_words(const struct run *run)
 {
     size_t n_words = run->weight->n_in / W4_WORD_CODES;
     uint32_t block[BLOCK_WORDS][W4_ROWS_MAX];
+    prefetch_rows(run);
     for (size_t kw0 = 0; kw0 < n_words; kw0 += BLOCK_WORDS) {
         size_t left = n_words - kw0;
         size_t n = left < BLOCK_WORDS ? left : BLOCK_WORDS;
         for (uint32_t c = 0; c < run->n; c++) {
-            const unsigned char *codes = run->rows->codes[c];
-            for (size_t k = 0; k < n; k++) {
-                block[k][c] =
-                        run->input_order != NULL
-                                ? gather_word(codes, run->input_order, kw0 + k)
-                                : w4_load_le32(codes + 4 * (kw0 + k));
-            }
+            load_words(block, c, run, kw0, n);
         }
         uint32_t *dst = run->dst.qweight + run->word + kw0 * run->word_stride;
         for (size_t k = 0; k < n; k++) {

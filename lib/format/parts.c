@@ -40,11 +40,18 @@ w4_parts_only(struct w4_err *err, const struct w4_parts *parts,
     return W4MOE_OK;
 }
 
+/* A tensor's size along an axis; 1 if it has no such axis. */
+static uint64_t
+shape_at(const struct w4_tensor *tensor, uint32_t axis)
+{
+    return axis < tensor->n_dims ? tensor->shape[axis] : 1;
+}
+
 w4moe_status
 w4_tensor_check(struct w4_err *err, const struct w4_tensor *tensor,
         w4moe_dtype dtype, uint64_t rows, uint64_t columns)
 {
-    uint64_t second = tensor->n_dims > 1 ? tensor->shape[1] : 1;
+    uint64_t second = shape_at(tensor, 1);
     w4moe_dtype expected = dtype != W4MOE_DTYPE_NONE ? dtype : tensor->dtype;
     if (tensor->dtype != expected || tensor->n_dims == 0 ||
             tensor->n_dims > 2 || tensor->shape[0] != rows ||
@@ -53,8 +60,8 @@ w4_tensor_check(struct w4_err *err, const struct w4_tensor *tensor,
                 "tensor \"%s\" is %s of rank %" PRIu32 " [%" PRIu64 ", %" PRIu64
                 "], expected %s [%" PRIu64 ", %" PRIu64 "]",
                 w4_show_string(tensor->name).text, tensor->dtype_name,
-                tensor->n_dims, tensor->n_dims > 0 ? tensor->shape[0] : 1,
-                second, w4moe_dtype_name(expected), rows, columns);
+                tensor->n_dims, shape_at(tensor, 0), second,
+                w4moe_dtype_name(expected), rows, columns);
     }
     return W4MOE_OK;
 }
@@ -157,6 +164,34 @@ w4_bias_take(struct w4_err *err, struct w4_weight *weight,
     return status;
 }
 
+/* GPTQ packs 8 input features into a word, AutoAWQ 8 output features. */
+static w4moe_status
+qweight_resolve(struct w4_err *err, struct w4_weight *weight,
+        const struct w4_parts *parts, const struct w4_model_config *config)
+{
+    const struct w4_tensor *codes = parts->tensors[W4_PART_QWEIGHT];
+    const struct w4_tensor *scales = parts->tensors[W4_PART_SCALES];
+    w4moe_status status =
+            w4_parts_need(err, parts, W4_PART_QWEIGHT, W4_PART_SCALES);
+    if (status != W4MOE_OK) {
+        return status;
+    }
+    if (codes->n_dims == 2 && scales->n_dims == 2) {
+        uint64_t n_out = scales->shape[1];
+        if (codes->shape[1] == n_out) {
+            return w4_gptq_resolve(err, weight, parts, config);
+        }
+        if (n_out % 8 == 0 && codes->shape[1] == n_out / 8) {
+            return w4_awq_resolve(err, weight, parts, config);
+        }
+    }
+    return w4_fail(err, W4MOE_FORMAT,
+            "tensor \"%s\": [%" PRIu64 ", %" PRIu64 "] beside scales [%" PRIu64
+            ", %" PRIu64 "] is neither of GPTQ nor of AutoAWQ, version gemm",
+            w4_show_string(codes->name).text, shape_at(codes, 0),
+            shape_at(codes, 1), shape_at(scales, 0), shape_at(scales, 1));
+}
+
 /* By the part that holds the codes. */
 w4moe_status
 w4_parts_resolve(struct w4_err *err, struct w4_weight *weight,
@@ -167,6 +202,7 @@ w4_parts_resolve(struct w4_err *err, struct w4_weight *weight,
         w4_resolve_fn *resolve;
     } schemes[] = {
             {W4_PART_PACKED, w4_ct_resolve},
+            {W4_PART_QWEIGHT, qweight_resolve},
     };
     size_t n = sizeof(schemes) / sizeof(schemes[0]);
     size_t found = n;

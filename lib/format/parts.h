@@ -49,6 +49,9 @@ typedef w4moe_status w4_resolve_fn(struct w4_err *err, struct w4_weight *weight,
 
 /** The schemes: each looks at the parts that it is named after. */
 extern w4_resolve_fn w4_ct_resolve;
+/** These two only if there are scales. */
+extern w4_resolve_fn w4_gptq_resolve;
+extern w4_resolve_fn w4_awq_resolve;
 
 /** Makes a weight by the scheme that its parts tell. */
 extern w4_resolve_fn w4_parts_resolve;

@@ -16,6 +16,15 @@
 /** Rows that are read at a time: as many as a tile has columns. */
 enum { W4_ROWS_MAX = W4_TILE_COLUMNS };
 
+/** Bits of w4_weight.variant of GPTQ. */
+enum {
+    /** Zero points are stored as they are (version 2), not minus one. */
+    W4_GPTQ_V2 = 1,
+    /** Zero points that are all 8 told the version, and the config says the
+     * other one. */
+    W4_GPTQ_MISLABELLED = 2
+};
+
 struct w4_scheme;
 
 /** Where a weight's numbers stand. Arrays are little-endian, at any address,
@@ -183,5 +192,7 @@ extern const struct w4_scheme w4_scheme_ct;
  * is the expert, row_first the first column (natural). */
 extern const struct w4_scheme w4_scheme_packed;
 extern const struct w4_scheme w4_scheme_packed_e2m1;
+extern const struct w4_scheme w4_scheme_gptq;
+extern const struct w4_scheme w4_scheme_awq;
 
 #endif

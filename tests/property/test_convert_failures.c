@@ -283,7 +283,7 @@ START_TEST(other_names)
     static const char *const parts[] = {
             "model.layers.3.mlp.experts.0.gate_proj.weight",
             "model.layers.3.mlp.experts.0.gate_proj.weight_scale_inv",
-            "model.layers.3.mlp.experts.0.gate_proj.qweight"};
+            "model.layers.3.mlp.experts.0.gate_proj.qzeros"};
     for (size_t i = 0; i < COUNT(unknown); i++) {
         refused_name(unknown[i], W4MOE_UNSUPPORTED, unknown[i]);
     }
@@ -303,6 +303,8 @@ START_TEST(other_names)
     refused_name("layers.3.mlp.experts.0.gate_proj.weight_packed", W4MOE_FORMAT,
             "prefix");
     refused_name("model.layers.3.mlp.experts.0.w1.weight_packed", W4MOE_FORMAT,
+            "the same weight");
+    refused_name("model.layers.3.mlp.experts.0.gate_proj.qweight", W4MOE_FORMAT,
             "the same weight");
     /* A layer with one expert. */
     refused_name("model.layers.4.mlp.experts.1.gate_proj.weight_packed",

@@ -194,6 +194,68 @@ typedef struct w4moe_ct_weight {
 } w4moe_ct_weight;
 
 /**
+ * A weight as GPTQ stores it (4 bits). The arrays need no alignment and are
+ * little-endian, as in the file.
+ */
+typedef struct w4moe_gptq_weight {
+    /** sizeof(w4moe_gptq_weight). */
+    size_t struct_size;
+    /** Output features, N. */
+    size_t n_out;
+    /** Input features, K. */
+    size_t n_in;
+    /** Group length; n_in for channel-wise scales. */
+    size_t group_size;
+    /** qweight, I32 [K/8][N]: 8 input features in a word, lowest first. */
+    const void *qweight;
+    /** scales [G][N]. */
+    const void *scales;
+    /** W4MOE_BF16, W4MOE_F16 or W4MOE_F32. */
+    w4moe_dtype scale_dtype;
+    /** qzeros, I32 [G][N/8]; NULL: every zero is 8. */
+    const void *qzeros;
+    /** 0: qzeros are of version 1, a zero point is what is stored plus 1,
+     * modulo 16. Not 0: of version 2, a zero point is what is stored. */
+    int v2;
+    /** From w4moe_ct_order() with g_idx: packed position p takes input feature
+     * input_order[p]. NULL: in their own order. */
+    const int32_t *input_order;
+    /** Packed column c takes output feature output_order[c]; NULL: in their
+     * own order. */
+    const int32_t *output_order;
+} w4moe_gptq_weight;
+
+/**
+ * A weight as AutoAWQ stores it (4 bits, version gemm). The arrays need no
+ * alignment and are little-endian, as in the file. Nibble i of a word is of
+ * output feature 0, 2, 4, 6, 1, 3, 5, 7 [i] of its 8.
+ */
+typedef struct w4moe_awq_weight {
+    /** sizeof(w4moe_awq_weight). */
+    size_t struct_size;
+    /** Output features, N. */
+    size_t n_out;
+    /** Input features, K. */
+    size_t n_in;
+    /** Group length; n_in for channel-wise scales. */
+    size_t group_size;
+    /** qweight, I32 [K][N/8]. */
+    const void *qweight;
+    /** scales [G][N]. */
+    const void *scales;
+    /** W4MOE_BF16, W4MOE_F16 or W4MOE_F32. */
+    w4moe_dtype scale_dtype;
+    /** qzeros, I32 [G][N/8]; NULL: every zero is 8. */
+    const void *qzeros;
+    /** Packed position p takes input feature input_order[p]. NULL: in their
+     * own order. */
+    const int32_t *input_order;
+    /** Packed column c takes output feature output_order[c]; NULL: in their
+     * own order. */
+    const int32_t *output_order;
+} w4moe_awq_weight;
+
+/**
  * Order of the columns of an act-order weight: sorted by group, stable.
  *
  * Out: order [n_in].
@@ -223,6 +285,18 @@ extern W4MOE_API w4moe_status w4moe_ct_order(const w4moe_ctx *ctx,
  */
 extern W4MOE_API w4moe_status w4moe_pack_ct(const w4moe_ctx *ctx,
         w4moe_matrix *dst, const w4moe_ct_weight *src, size_t expert,
+        size_t first_out) W4MOE_MUST_CHECK;
+
+/** Like w4moe_pack_ct(), of a weight of GPTQ. A source without qzeros writes
+ * zeros of 8 if dst has them. */
+extern W4MOE_API w4moe_status w4moe_pack_gptq(const w4moe_ctx *ctx,
+        w4moe_matrix *dst, const w4moe_gptq_weight *src, size_t expert,
+        size_t first_out) W4MOE_MUST_CHECK;
+
+/** Like w4moe_pack_ct(), of a weight of AutoAWQ. A source without qzeros
+ * writes zeros of 8 if dst has them. */
+extern W4MOE_API w4moe_status w4moe_pack_awq(const w4moe_ctx *ctx,
+        w4moe_matrix *dst, const w4moe_awq_weight *src, size_t expert,
         size_t first_out) W4MOE_MUST_CHECK;
 
 /**

@@ -40,7 +40,7 @@ for name in $(checkpoints); do
         file=$good/$name-$order.safetensors
         must "$convert" --order=$order "$data/$name" "$file"
         [ ! -s "$tmp/stderr" ] || fail "$name: something on stderr"
-        said '^scheme  *compressed-tensors'
+        said "^scheme  *$(scheme_of "$name")\$"
         said "^order  *$order"
         said '^verified  *[1-9][0-9]* experts: exact$'
         written=$(sed -n 's/^bytes  *//p' "$tmp/stdout")
@@ -49,7 +49,7 @@ for name in $(checkpoints); do
 
         must "$convert" --info "$file"
         said "order $order"
-        said '^scheme  *compressed-tensors'
+        said "^scheme  *$(scheme_of "$name")\$"
         must "$convert" --check "$file"
         said '^hashes  *all match'
     done
@@ -81,6 +81,17 @@ said '^scales  *F16$'
 said '^zero points  *yes$'
 must "$convert" --info "$good/ct-actorder-g64-bf16-tile.safetensors"
 said '^act-order  *yes$'
+must "$convert" --info "$good/gptq-v1-g128-fp16-tile.safetensors"
+said '^groups  *w13 128, w2 128$'
+said '^zero points  *yes$'
+said '^act-order  *no$'
+must "$convert" --info "$good/gptq-descact-g64-fp16-tile.safetensors"
+said '^zero points  *no$'
+said '^act-order  *yes$'
+must "$convert" --info "$good/awq-g64-fp16-tile.safetensors"
+said '^groups  *w13 64, w2 64$'
+said '^scales  *F16$'
+said '^zero points  *yes$'
 must "$convert" --info "$good/ct-channel-bf16-single-tile.safetensors"
 said '^groups  *w13 128, w2 96$'
 

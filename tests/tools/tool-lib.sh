@@ -94,10 +94,19 @@ no_leftovers()
 # The checkpoint folders, by name.
 checkpoints()
 {
-    for folder in "$data"/ct-*/; do
+    for folder in "$data"/*/; do
         folder=${folder%/}
         echo "${folder##*/}"
     done
+}
+
+# scheme_of NAME: what a report on a checkpoint calls its scheme.
+scheme_of()
+{
+    case $1 in
+    ct-*) echo compressed-tensors ;;
+    *) echo "${1%%-*}" ;;
+    esac
 }
 
 # layers_of NAME: the numbers of a checkpoint's layers.

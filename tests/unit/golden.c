@@ -11,11 +11,14 @@
 #include "test_folder.h"
 
 const struct golden goldens[N_GOLDENS] = {
-        {"ct-sym-g32-bf16", 2, 8, 32, 0, 0},
-        {"ct-sym-g128-fp16", 1, 4, 128, 0, 0},
-        {"ct-asym-g64-fp16", 1, 4, 64, 0, 1},
-        {"ct-actorder-g64-bf16", 1, 4, 64, 1, 0},
-        {"ct-channel-bf16-single", 1, 4, 0, 0, 0},
+        {"ct-sym-g32-bf16", GOLDEN_CT, 2, 8, 32, 0, 0},
+        {"ct-sym-g128-fp16", GOLDEN_CT, 1, 4, 128, 0, 0},
+        {"ct-asym-g64-fp16", GOLDEN_CT, 1, 4, 64, 0, 1},
+        {"ct-actorder-g64-bf16", GOLDEN_CT, 1, 4, 64, 1, 0},
+        {"ct-channel-bf16-single", GOLDEN_CT, 1, 4, 0, 0, 0},
+        {"gptq-v1-g128-fp16", GOLDEN_GPTQ, 1, 4, 128, 0, 1},
+        {"gptq-descact-g64-fp16", GOLDEN_GPTQ, 1, 4, 64, 1, 0},
+        {"awq-g64-fp16", GOLDEN_AWQ, 1, 4, 64, 0, 1},
 };
 
 const struct golden *golden;
@@ -112,41 +115,124 @@ golden_half(const struct mini_tensor *tensor, size_t i)
     return (bits & 0x8000u) != 0 ? -value : value;
 }
 
+const struct mini_tensor *
+golden_g_idx(size_t layer, size_t expert, int projection)
+{
+    const struct mini_tensor *g_idx = golden_part(layer, expert, projection,
+            golden->scheme == GOLDEN_CT ? "weight_g_idx" : "g_idx");
+    /* GPTQ writes it without an order, too. */
+    return golden->has_order ? g_idx : NULL;
+}
+
+/* ------------------------------------------------------------------ weights */
+
+/* What a weight is made of. */
+struct tensors {
+    const struct mini_tensor *codes;
+    const struct mini_tensor *scales;
+    const struct mini_tensor *zeros;
+    const struct mini_tensor *g_idx;
+    size_t n_out;
+    size_t n_in;
+    size_t n_groups;
+};
+
+static struct tensors
+find_tensors(size_t layer, size_t expert, int projection)
+{
+    static const char *const names[][3] = {
+            {"weight_packed", "weight_scale", "weight_zero_point"},
+            {"qweight", "scales", "qzeros"},
+            {"qweight", "scales", "qzeros"},
+    };
+    const char *const *name = names[golden->scheme];
+    struct tensors t = {
+            .codes = golden_part(layer, expert, projection, name[0]),
+            .scales = golden_part(layer, expert, projection, name[1]),
+            .zeros = golden_part(layer, expert, projection, name[2]),
+            .g_idx = golden_g_idx(layer, expert, projection),
+    };
+    ck_assert(t.codes != NULL && t.scales != NULL);
+    ck_assert_int_eq(t.g_idx != NULL, golden->has_order);
+    size_t rows = (size_t)t.codes->shape[0];
+    size_t columns = (size_t)t.codes->shape[1];
+    int is_ct = golden->scheme == GOLDEN_CT;
+    t.n_out = is_ct                           ? rows
+              : golden->scheme == GOLDEN_GPTQ ? columns
+                                              : 8 * columns;
+    t.n_in = is_ct                           ? 8 * columns
+             : golden->scheme == GOLDEN_GPTQ ? 8 * rows
+                                             : rows;
+    t.n_groups = (size_t)t.scales->shape[is_ct ? 1 : 0];
+    return t;
+}
+
+static unsigned
+nibble_of(const struct mini_tensor *tensor, size_t word, size_t nibble)
+{
+    return golden_le32(tensor->data + 4 * word) >> 4 * nibble & 15u;
+}
+
+/* Nibble of output n in a word of AutoAWQ. */
+static size_t
+awq_nibble(size_t n)
+{
+    static const size_t nibbles[8] = {0, 4, 1, 5, 2, 6, 3, 7};
+    return nibbles[n % 8];
+}
+
+static unsigned
+code_of(const struct tensors *t, size_t n, size_t k)
+{
+    switch (golden->scheme) {
+    case GOLDEN_GPTQ:
+        return nibble_of(t->codes, k / 8 * t->n_out + n, k % 8);
+    case GOLDEN_AWQ:
+        return nibble_of(t->codes, (k * t->n_out + n) / 8, awq_nibble(n));
+    case GOLDEN_CT:
+    default:
+        return nibble_of(t->codes, (n * t->n_in + k) / 8, k % 8);
+    }
+}
+
+static unsigned
+zero_of(const struct tensors *t, size_t n, size_t group)
+{
+    if (t->zeros == NULL) {
+        return 8;
+    }
+    switch (golden->scheme) {
+    case GOLDEN_GPTQ: /* of version 1 */
+        return nibble_of(t->zeros, (group * t->n_out + n) / 8, n % 8) + 1;
+    case GOLDEN_AWQ:
+        return nibble_of(t->zeros, (group * t->n_out + n) / 8, awq_nibble(n));
+    case GOLDEN_CT:
+    default:
+        return nibble_of(t->zeros, n / 8 * t->n_groups + group, n % 8);
+    }
+}
+
 float *
 golden_weight(size_t layer, size_t expert, int projection)
 {
-    const struct mini_tensor *packed =
-            golden_part(layer, expert, projection, "weight_packed");
-    const struct mini_tensor *scale =
-            golden_part(layer, expert, projection, "weight_scale");
-    const struct mini_tensor *zeros =
-            golden_part(layer, expert, projection, "weight_zero_point");
-    const struct mini_tensor *g_idx =
-            golden_part(layer, expert, projection, "weight_g_idx");
-    ck_assert(packed != NULL && scale != NULL);
-    ck_assert_int_eq(zeros != NULL, golden->has_zeros);
-    ck_assert_int_eq(g_idx != NULL, golden->has_order);
-    size_t n_out = (size_t)packed->shape[0];
-    size_t n_in = 8 * (size_t)packed->shape[1];
-    size_t n_groups = (size_t)scale->shape[1];
-    size_t g = golden->group_size != 0 ? golden->group_size : n_in;
-    float *weight = malloc(n_out * n_in * sizeof(*weight));
+    struct tensors t = find_tensors(layer, expert, projection);
+    size_t g = golden->group_size != 0 ? golden->group_size : t.n_in;
+    int has_zeros = 0;
+    float *weight = malloc(t.n_out * t.n_in * sizeof(*weight));
     ck_assert_ptr_nonnull(weight);
-    for (size_t i = 0; i < n_out * n_in; i++) {
-        size_t n = i / n_in;
-        size_t k = i % n_in;
-        size_t group = g_idx != NULL ? golden_le32(g_idx->data + 4 * k) : k / g;
-        uint32_t code =
-                golden_le32(packed->data + i / 8 * 4) >> 4 * (i % 8) & 15u;
-        uint32_t zero = 8;
-        if (zeros != NULL) {
-            zero = golden_le32(zeros->data + 4 * (n / 8 * n_groups + group)) >>
-                           4 * (n % 8) &
-                   15u;
-        }
-        weight[i] = (float)(((int)code - (int)zero) *
-                            golden_half(scale, n * n_groups + group));
+    for (size_t i = 0; i < t.n_out * t.n_in; i++) {
+        size_t n = i / t.n_in;
+        size_t k = i % t.n_in;
+        size_t group =
+                t.g_idx != NULL ? golden_le32(t.g_idx->data + 4 * k) : k / g;
+        size_t at = golden->scheme == GOLDEN_CT ? n * t.n_groups + group
+                                                : group * t.n_out + n;
+        int zero = (int)zero_of(&t, n, group);
+        has_zeros |= zero != 8;
+        weight[i] = (float)(((int)code_of(&t, n, k) - zero) *
+                            golden_half(t.scales, at));
     }
+    ck_assert_int_eq(has_zeros, golden->has_zeros);
     return weight;
 }
 

@@ -10,8 +10,12 @@
 
 #include "ct_container.h"
 
+/** How the tensors of a weight are laid out. */
+enum golden_scheme { GOLDEN_CT, GOLDEN_GPTQ, GOLDEN_AWQ };
+
 struct golden {
     const char *folder;
+    enum golden_scheme scheme;
     size_t n_layers;
     size_t n_experts;
     /** 0: channel-wise. */
@@ -20,7 +24,7 @@ struct golden {
     int has_zeros;
 };
 
-enum { N_GOLDENS = 5 };
+enum { N_GOLDENS = 8 };
 extern const struct golden goldens[N_GOLDENS];
 
 /** The one at work; its containers in order tile and in order rdna3. */
@@ -35,6 +39,10 @@ extern void golden_end(void);
  * none. */
 extern const struct mini_tensor *golden_part(
         size_t layer, size_t expert, int projection, const char *part);
+
+/** The group of each column of a weight, as a tensor; NULL without. */
+extern const struct mini_tensor *golden_g_idx(
+        size_t layer, size_t expert, int projection);
 
 /** A weight [N][K] by its definition. Free it. */
 extern float *golden_weight(size_t layer, size_t expert, int projection);

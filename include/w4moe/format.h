@@ -496,7 +496,7 @@ extern W4MOE_API w4moe_status w4moe_file_verify(
 typedef struct w4moe_progress {
     /** sizeof(w4moe_progress) of the library that calls. */
     size_t struct_size;
-    /** "convert", "verify" or "hash". */
+    /** "convert": packing, comparing, writing; "check": reading back. */
     const char *phase;
     /** Of all phases together. */
     uint64_t bytes_done;

@@ -6,7 +6,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <xxhash.h>
 
 #include "base/bytes.h"
 
@@ -136,6 +135,13 @@ w4_hash_key(char key[W4_TENSOR_NAME_MAX + 8], const char *tensor_name)
     snprintf(key, W4_TENSOR_NAME_MAX + 8, "xxh3.%.63s", tensor_name);
 }
 
+void
+w4_hash_print(char text[W4_HASH_TEXT], XXH128_hash_t hash)
+{
+    snprintf(text, W4_HASH_TEXT, "%016" PRIx64 "%016" PRIx64,
+            (uint64_t)hash.high64, (uint64_t)hash.low64);
+}
+
 /* The hash is that of the file's bytes: on a big-endian host they are turned
  * back piece by piece. */
 static w4moe_status
@@ -172,8 +178,7 @@ w4_hash_text(struct w4_err *err, char text[W4_HASH_TEXT], const void *data,
         hash = XXH3_128bits(data, (size_t)n_bytes);
     }
     if (status == W4MOE_OK) {
-        snprintf(text, W4_HASH_TEXT, "%016" PRIx64 "%016" PRIx64,
-                (uint64_t)hash.high64, (uint64_t)hash.low64);
+        w4_hash_print(text, hash);
     }
     return status;
 }

@@ -8,6 +8,8 @@
 #ifndef W4_FORMAT_CONTAINER_H
 #define W4_FORMAT_CONTAINER_H
 
+#include <xxhash.h>
+
 #include "format/matrix.h"
 #include "io/safetensors.h"
 #include "io/st_writer.h"
@@ -90,6 +92,9 @@ extern int w4_array_allowed(const struct w4_meta *meta, enum w4_array array);
 /** "xxh3.NAME", the metadata key of a tensor's hash. */
 extern void w4_hash_key(
         char key[W4_TENSOR_NAME_MAX + 8], const char *tensor_name);
+
+/** A hash as lower-case hexadecimal digits. */
+extern void w4_hash_print(char text[W4_HASH_TEXT], XXH128_hash_t hash);
 
 /** XXH3-128 of n elements of element_size bytes, in their order in the file,
  * as lower-case hexadecimal digits. data is in host order. Returns OK or

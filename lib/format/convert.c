@@ -3,6 +3,7 @@
 /* w4moe_convert(): from a checkpoint to a container. */
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/abi.h"
@@ -162,15 +163,17 @@ run(struct conversion *c, uint64_t n_bytes, w4moe_convert_report *report)
             .writer = c->writer,
             .progress = c->options.progress,
             .progress_user = c->options.progress_user,
-            .bytes_total = n_bytes * (c->options.no_verify ? 2 : 3),
+            .bytes_total = 2 * n_bytes,
+            .verify = !c->options.no_verify,
     };
     w4moe_status status = w4_transfer_pack(&transfer);
-    if (status == W4MOE_OK && !c->options.no_verify) {
-        status = w4_transfer_verify(&transfer);
-        report->n_experts_verified = transfer.n_experts_verified;
-        if (transfer.total > 0.0) {
-            report->rounding_error = sqrt(transfer.error / transfer.total);
-        }
+    if (status == W4MOE_OK) {
+        status = w4_transfer_check(&transfer);
+    }
+    free(transfer.pieces);
+    report->n_experts_verified = transfer.n_experts_verified;
+    if (transfer.total > 0.0) {
+        report->rounding_error = sqrt(transfer.error / transfer.total);
     }
     const uint64_t *counts = transfer.findings.counts;
     report->n_scales_not_finite = counts[W4_FINDING_NOT_FINITE];
@@ -178,9 +181,6 @@ run(struct conversion *c, uint64_t n_bytes, w4moe_convert_report *report)
     report->n_scales_denormal = counts[W4_FINDING_DENORMAL];
     report->n_uniform = counts[W4_FINDING_UNIFORM];
     report->n_duplicates = counts[W4_FINDING_DUPLICATE];
-    if (status == W4MOE_OK) {
-        status = w4_transfer_hash(&transfer);
-    }
     if (status == W4MOE_OK) {
         status = w4_st_writer_commit(c->writer);
         c->writer = NULL;

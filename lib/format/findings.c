@@ -6,7 +6,6 @@
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
-#include <xxhash.h>
 
 #include "base/half.h"
 
@@ -75,9 +74,6 @@ w4_findings_of_expert(struct w4_findings *findings, const w4moe_matrix *w13,
     look_at_scales(findings, w2);
     findings->counts[W4_FINDING_UNIFORM] =
             (uint64_t)is_uniform(w13) + (uint64_t)is_uniform(w2);
-    findings->hash = XXH3_64bits(w13->qweight, n_words(w13) * 4);
-    findings->hash ^=
-            XXH3_64bits_withSeed(w2->qweight, n_words(w2) * 4, findings->hash);
 }
 
 /* An expert by its hash; of equal ones the lower number first. */

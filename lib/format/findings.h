@@ -25,7 +25,7 @@ enum w4_finding {
 /** Findings of one expert, and of all; zeros are none. */
 struct w4_findings {
     uint64_t counts[W4_N_FINDINGS];
-    /** Hash of the codes of the expert. */
+    /** Hash of the codes of the expert, the caller's to set. */
     uint64_t hash;
 };
 

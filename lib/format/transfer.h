@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  * Copyright (C) 2026 The w4moe authors */
 /**
- * Moving weights from a source to a container that is being written: pack,
- * verify, hash. Each phase runs over the plan with the context's threads.
+ * Moving weights from a source to a container that is being written, in two
+ * phases that run over the plan with the context's threads: pack, compare and
+ * write; read back and hash.
  */
 #ifndef W4_FORMAT_TRANSFER_H
 #define W4_FORMAT_TRANSFER_H
@@ -20,7 +21,11 @@ struct w4_transfer {
     /** Over all phases. */
     _Atomic uint64_t bytes_done;
     uint64_t bytes_total;
+    int verify;
     size_t n_experts_verified;
+    /** Hash of what was written of each entry, in pieces: [n_entries]
+     * [n_experts], or of one piece in the first place. */
+    uint64_t *pieces;
     /** Sums over the weights that were rounded: of squared errors, and of
      * squares. */
     double error;
@@ -29,17 +34,15 @@ struct w4_transfer {
     struct w4_findings findings;
 };
 
-/** Packs and writes every expert, and the routers. Returns OK, IO, NOMEM,
- * FORMAT or CANCELLED. */
+/** Packs every expert, compares it with the checkpoint if `verify` is set, and
+ * writes it; writes the routers. Returns OK, IO, NOMEM, FORMAT, MISMATCH or
+ * CANCELLED. */
 extern w4moe_status w4_transfer_pack(struct w4_transfer *transfer);
 
-/** Reads every expert back and compares its weights with the checkpoint's.
- * Returns OK, MISMATCH, IO, NOMEM or CANCELLED. */
-extern w4moe_status w4_transfer_verify(struct w4_transfer *transfer);
-
-/** Sets the hash of every tensor in the metadata. Returns OK, IO, NOMEM or
+/** Reads the file back: what stands there must be what was packed. Sets the
+ * hash of every tensor in the metadata. Returns OK, MISMATCH, IO, NOMEM or
  * CANCELLED. */
-extern w4moe_status w4_transfer_hash(struct w4_transfer *transfer);
+extern w4moe_status w4_transfer_check(struct w4_transfer *transfer);
 
 /** The arrays of one expert in memory of their own, as descriptors of one
  * expert each. One for each thread. */

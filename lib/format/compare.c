@@ -83,7 +83,7 @@ mismatch(const struct w4_compare *cmp, const struct column *col, size_t p,
 static unsigned
 code_of_row(const unsigned char *row, size_t i)
 {
-    return row[i / 2] >> 4 * (i % 2) & 15u;
+    return (unsigned)row[i / 2] >> 4 * (i % 2) & 15u;
 }
 
 /* The group of column i by the checkpoint. */

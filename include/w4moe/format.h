@@ -300,6 +300,49 @@ extern W4MOE_API w4moe_status w4moe_pack_awq(const w4moe_ctx *ctx,
         size_t first_out) W4MOE_MUST_CHECK;
 
 /**
+ * A weight in MXFP4: E2M1 codes in groups of 32 along a row, each group with
+ * an E8M0 scale. The arrays need no alignment. They may hold more rows than
+ * the weight has, for example those of gate and up in turn.
+ */
+typedef struct w4moe_mxfp4_weight {
+    /** sizeof(w4moe_mxfp4_weight). */
+    size_t struct_size;
+    /** Rows of the weight. */
+    size_t n_out;
+    /** Columns. */
+    size_t n_in;
+    /** Codes, bytes [rows][n_in / 2]: the even column in the low half. */
+    const void *blocks;
+    /** Scales, bytes [rows][ceil(n_in / 32)]: 2^(byte - 127). */
+    const void *scales;
+    /** Packed row r takes row output_order[r] of the weight; NULL: rows in
+     * their own order. */
+    const int32_t *output_order;
+    /** Row n of the weight is row row_first + n * row_step of the arrays. A
+     * row_step of 0 is 1. Where gate and up alternate: 0 or 1, and 2. */
+    size_t row_first;
+    size_t row_step;
+} w4moe_mxfp4_weight;
+
+/**
+ * Re-packs one weight of one expert. Exact: codes and scales keep their bits.
+ * perm and bias of dst are not touched.
+ *
+ * In/out: dst, its arrays: the columns [first_out, first_out + src->n_out) of
+ *     `expert` are written (gate: 0; up: N/2; w2: 0).
+ * In: src, with dst's n_in; dst has codes E2M1, E8M0 scales and groups of 32,
+ *     or of n_in if that is less.
+ * Returns: W4MOE_OK; W4MOE_INVALID (sizes or types that do not agree);
+ *     W4MOE_FORMAT (a scale of 255, which is NaN: the columns may have been
+ *     written in part); W4MOE_NOMEM.
+ * Threads: any, for different columns of dst; first_out and src->n_out are
+ *     multiples of 8.
+ */
+extern W4MOE_API w4moe_status w4moe_pack_mxfp4(const w4moe_ctx *ctx,
+        w4moe_matrix *dst, const w4moe_mxfp4_weight *src, size_t expert,
+        size_t first_out) W4MOE_MUST_CHECK;
+
+/**
  * The weights of one expert as floats.
  *
  * Out: out [N][K], natural order of rows (gate, then up) and of columns (the

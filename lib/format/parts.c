@@ -192,7 +192,7 @@ qweight_resolve(struct w4_err *err, struct w4_weight *weight,
             shape_at(codes, 1), shape_at(scales, 0), shape_at(scales, 1));
 }
 
-/* By the part that holds the codes. */
+/* By the part that holds the codes, and whether those are bytes. */
 w4moe_status
 w4_parts_resolve(struct w4_err *err, struct w4_weight *weight,
         const struct w4_parts *parts, const struct w4_model_config *config)
@@ -200,9 +200,11 @@ w4_parts_resolve(struct w4_err *err, struct w4_weight *weight,
     static const struct {
         enum w4_part part;
         w4_resolve_fn *resolve;
+        w4_resolve_fn *resolve_bytes;
     } schemes[] = {
-            {W4_PART_PACKED, w4_ct_resolve},
-            {W4_PART_QWEIGHT, qweight_resolve},
+            {W4_PART_WEIGHT, w4_mxfp4_resolve, w4_mxfp4_resolve},
+            {W4_PART_PACKED, w4_ct_resolve, w4_mxfp4_resolve},
+            {W4_PART_QWEIGHT, qweight_resolve, qweight_resolve},
     };
     size_t n = sizeof(schemes) / sizeof(schemes[0]);
     size_t found = n;
@@ -220,6 +222,12 @@ w4_parts_resolve(struct w4_err *err, struct w4_weight *weight,
         }
         found = i;
     }
-    return found != n ? schemes[found].resolve(err, weight, parts, config)
-                      : W4MOE_OK;
+    if (found == n) {
+        return W4MOE_OK;
+    }
+    w4_resolve_fn *resolve =
+            w4_tensor_is_mxfp4(parts->tensors[schemes[found].part])
+                    ? schemes[found].resolve_bytes
+                    : schemes[found].resolve;
+    return resolve(err, weight, parts, config);
 }

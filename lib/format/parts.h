@@ -52,6 +52,7 @@ extern w4_resolve_fn w4_ct_resolve;
 /** These two only if there are scales. */
 extern w4_resolve_fn w4_gptq_resolve;
 extern w4_resolve_fn w4_awq_resolve;
+extern w4_resolve_fn w4_mxfp4_resolve;
 
 /** Makes a weight by the scheme that its parts tell. */
 extern w4_resolve_fn w4_parts_resolve;
@@ -75,6 +76,12 @@ extern w4moe_status w4_tensor_check(struct w4_err *err,
 
 /** Whether a tensor's type is BF16, F16 or F32. */
 extern int w4_tensor_is_float(const struct w4_tensor *tensor);
+
+/** Whether a tensor's type is that of MXFP4 codes: bytes, or F4. */
+extern int w4_tensor_is_mxfp4(const struct w4_tensor *tensor);
+
+/** Whether a tensor's type is one that E8M0 scales have: F8_E8M0 or U8. */
+extern int w4_tensor_is_e8m0(const struct w4_tensor *tensor);
 
 /** The group length of a weight of n_in columns in n_groups groups: the one of
  * those that the config mentions that fits, since a number of groups does not

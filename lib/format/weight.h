@@ -194,5 +194,14 @@ extern const struct w4_scheme w4_scheme_packed;
 extern const struct w4_scheme w4_scheme_packed_e2m1;
 extern const struct w4_scheme w4_scheme_gptq;
 extern const struct w4_scheme w4_scheme_awq;
+extern const struct w4_scheme w4_scheme_mxfp4;
+
+/** Columns that share a scale in MXFP4. */
+enum { W4_MXFP4_GROUP = 32 };
+
+/** Makes a weight one of MXFP4. In: n_out, n_in and the rows are set; of each
+ * row of the tensor n_in / 2 bytes of codes, ceil(n_in / 32) of scales. */
+extern void w4_mxfp4_set(
+        struct w4_weight *weight, const void *codes, const void *scales);
 
 #endif

@@ -89,6 +89,148 @@ START_TEST(families)
 }
 END_TEST
 
+static void
+expect_fused(const char *name, const char *prefix, uint32_t layer,
+        enum w4_name_kind kind, enum w4_part part)
+{
+    struct w4_name parsed = w4_name_parse(name);
+    expect_kind(name, kind);
+    ck_assert_msg(parsed.prefix_length == strlen(prefix) &&
+                          memcmp(parsed.prefix, prefix, strlen(prefix)) == 0,
+            "\"%s\" has the prefix \"%.*s\"", name, (int)parsed.prefix_length,
+            parsed.prefix);
+    ck_assert_msg(parsed.layer == layer && parsed.part == part,
+            "\"%s\" is layer %u, part %d", name, parsed.layer,
+            (int)parsed.part);
+}
+
+/* Tensors of all experts: each form of a family, of gate and up and of down,
+ * and the part that both are. */
+START_TEST(all_experts)
+{
+    static const struct {
+        const char *prefix;
+        const char *gate_up;
+        const char *down;
+        enum w4_part part;
+    } forms[] = {
+            /* GPT-OSS */
+            {"model.", "layers.7.mlp.experts.gate_up_proj_blocks",
+                    "layers.7.mlp.experts.down_proj_blocks", W4_PART_BLOCKS},
+            {"model.", "layers.7.mlp.experts.gate_up_proj_scales",
+                    "layers.7.mlp.experts.down_proj_scales", W4_PART_SCALES},
+            {"model.", "layers.7.mlp.experts.gate_up_proj_bias",
+                    "layers.7.mlp.experts.down_proj_bias", W4_PART_BIAS},
+            /* GPT-OSS as it was first released, with and without a prefix */
+            {"", "block.7.mlp.mlp1_weight.blocks",
+                    "block.7.mlp.mlp2_weight.blocks", W4_PART_BLOCKS},
+            {"model.", "block.7.mlp.mlp1_weight.scales",
+                    "block.7.mlp.mlp2_weight.scales", W4_PART_SCALES},
+            {"", "block.7.mlp.mlp1_bias", "block.7.mlp.mlp2_bias",
+                    W4_PART_BIAS},
+            /* Granite */
+            {"model.", "layers.7.block_sparse_moe.input_linear.weight",
+                    "layers.7.block_sparse_moe.output_linear.weight",
+                    W4_PART_WEIGHT},
+            /* Qwen3.5, in rows; Qwen3-VL, GPT-OSS in 16 bits, in columns: the
+             * names are the same */
+            {"model.language_model.", "layers.7.mlp.experts.gate_up_proj",
+                    "layers.7.mlp.experts.down_proj", W4_PART_WEIGHT},
+            /* Qwen3-Omni, in columns */
+            {"thinker.model.", "layers.7.mlp.experts.gate_up_proj",
+                    "layers.7.mlp.experts.down_proj", W4_PART_WEIGHT},
+            /* Llama-4, in columns */
+            {"language_model.model.",
+                    "layers.7.feed_forward.experts.gate_up_proj",
+                    "layers.7.feed_forward.experts.down_proj", W4_PART_WEIGHT},
+            /* Gemma-4 */
+            {"model.", "layers.7.experts.gate_up_proj.weight",
+                    "layers.7.experts.down_proj.weight", W4_PART_WEIGHT},
+    };
+    for (size_t i = 0; i < COUNT(forms); i++) {
+        char name[128] = "";
+        strcat(strcat(name, forms[i].prefix), forms[i].gate_up);
+        expect_fused(name, forms[i].prefix, 7, W4_NAME_GATE_UP, forms[i].part);
+        strcpy(name, forms[i].prefix);
+        strcat(name, forms[i].down);
+        expect_fused(name, forms[i].prefix, 7, W4_NAME_DOWN, forms[i].part);
+    }
+    /* Whole words only; without a layer nothing. */
+    expect_kind("model.layers.0.mlp.experts.xgate_up_proj", W4_NAME_UNKNOWN);
+    expect_kind("model.layers.0.mlp.experts.gate_up_proj_", W4_NAME_UNKNOWN);
+    expect_kind("model.layers.0.mlp.myexperts.down_proj", W4_NAME_OTHER);
+    expect_kind("block.0.mlp.mlp1_weight", W4_NAME_OTHER);
+    expect_kind("block.0.xmlp.mlp1_bias", W4_NAME_OTHER);
+    expect_kind("block.0.mlp.xmlp1_bias", W4_NAME_OTHER);
+    expect_kind("block.mlp.mlp1_bias", W4_NAME_OTHER);
+    expect_kind("xblock.0.mlp.mlp1_bias", W4_NAME_OTHER);
+    expect_kind("experts.gate_up_proj_blocks", W4_NAME_OTHER);
+    expect_kind("layers.0.block_sparse_moe.input_linear.bias", W4_NAME_OTHER);
+    expect_kind("mtp.layers.0.mlp.experts.down_proj_blocks", W4_NAME_MTP);
+}
+END_TEST
+
+/* The parts of a weight of one expert, by the last words. */
+START_TEST(parts)
+{
+    static const struct {
+        const char *word;
+        enum w4_part part;
+    } words[] = {{"weight", W4_PART_WEIGHT}, {"weight_packed", W4_PART_PACKED},
+            {"qweight", W4_PART_QWEIGHT},
+            {"weight_scale", W4_PART_WEIGHT_SCALE},
+            {"weight_scale_inv", W4_PART_SCALE_INV}, {"scales", W4_PART_SCALES},
+            {"scale", W4_PART_SCALE}, {"weight_zero_point", W4_PART_ZERO_POINT},
+            {"qzeros", W4_PART_QZEROS}, {"g_idx", W4_PART_G_IDX},
+            {"weight_g_idx", W4_PART_G_IDX}, {"weight_shape", W4_PART_SHAPE},
+            {"bias", W4_PART_BIAS}, {"weight_scale_2", W4_N_PARTS},
+            {"blocks", W4_N_PARTS}, {"weight.bias", W4_N_PARTS},
+            {"", W4_N_PARTS}};
+    for (size_t i = 0; i < COUNT(words); i++) {
+        char name[64] = "layers.5.ffn.experts.6.w3.";
+        strcat(name, words[i].word);
+        expect_expert(name, "", 5, 6, W4_UP, words[i].word);
+        ck_assert_msg(w4_name_parse(name).part == words[i].part,
+                "\"%s\" is part %d", name, (int)w4_name_parse(name).part);
+    }
+}
+END_TEST
+
+/* What the user probably meant is among them, whatever the room. */
+START_TEST(nearest)
+{
+    static const char *const pairs[][2] = {
+            {"model.layers.0.mlp.experts.gate_up_proj_block",
+                    "experts.gate_up_proj_blocks"},
+            {"model.layers.0.mlp.experts.down_proj_scale",
+                    "experts.down_proj_scales"},
+            {"model.layers.0.mlp.experts.down_proj_packed",
+                    "experts.down_proj"},
+            {"model.layers.0.mlp.experts.0.gate_projx.weight",
+                    "experts.E.gate_proj.PART"},
+            {"model.layers.0.mlp.experts.0.w1_packed", "experts.E.w1.PART"},
+    };
+    for (size_t i = 0; i < COUNT(pairs); i++) {
+        char text[160];
+        w4_name_nearest(text, sizeof(text), pairs[i][0]);
+        ck_assert_msg(strstr(text, pairs[i][1]) != NULL,
+                "\"%s\": nearest \"%s\"", pairs[i][0], text);
+    }
+    char all[160];
+    const char *name = pairs[0][0];
+    w4_name_nearest(all, sizeof(all), name);
+    for (size_t size = 1; size < sizeof(all); size++) {
+        char text[160];
+        memset(text, 'x', sizeof(text));
+        w4_name_nearest(text, size, name);
+        size_t n = size - 1 < strlen(all) ? size - 1 : strlen(all);
+        ck_assert_uint_eq(strlen(text), n);
+        ck_assert_mem_eq(text, all, n);
+        ck_assert_int_eq(text[size], 'x');
+    }
+}
+END_TEST
+
 START_TEST(others)
 {
     static const char *const names[] = {"", ".", "layers", "layers.",
@@ -253,6 +395,9 @@ main(void)
     TCase *tc = tcase_create("expert_name");
     tcase_set_timeout(tc, 0);
     tcase_add_test(tc, families);
+    tcase_add_test(tc, all_experts);
+    tcase_add_test(tc, parts);
+    tcase_add_test(tc, nearest);
     tcase_add_test(tc, others);
     tcase_add_test(tc, unknown);
     tcase_add_test(tc, numbers);

@@ -164,6 +164,18 @@ dot(const float *row, const double *x, size_t n)
     return sum;
 }
 
+/* What stands between w13 and w2. */
+static double
+activated(double gate, double up)
+{
+    if (golden->scheme != GOLDEN_GPTOSS) {
+        return gate / (1 + exp(-gate)) * up;
+    }
+    gate = fmin(gate, 7);
+    up = fmax(fmin(up, 7), -7);
+    return gate / (1 + exp(-1.702 * gate)) * (up + 1);
+}
+
 /* The layer's output in float64 with the two roundings that there must be. */
 static void
 ideal_output(double *out, size_t layer, const struct mini_tensor *x,
@@ -192,13 +204,16 @@ ideal_output(double *out, size_t layer, const struct mini_tensor *x,
             in[i] = golden_half(x, t * n_hidden + i);
         }
         for (size_t i = 0; i < n_inner; i++) {
-            double gate = dot(w[0] + i * n_hidden, in, n_hidden);
-            double up = dot(w[1] + i * n_hidden, in, n_hidden);
-            inner[i] = rounded(gate / (1 + exp(-gate)) * up, is_bf16);
+            double gate = dot(w[0] + i * n_hidden, in, n_hidden) +
+                          golden_bias(layer, expert, 0, i);
+            double up = dot(w[1] + i * n_hidden, in, n_hidden) +
+                        golden_bias(layer, expert, 1, i);
+            inner[i] = rounded(activated(gate, up), is_bf16);
         }
         for (size_t i = 0; i < n_hidden; i++) {
-            out[t * n_hidden + i] +=
-                    (double)factor * dot(w[2] + i * n_inner, inner, n_inner);
+            double down = dot(w[2] + i * n_inner, inner, n_inner) +
+                          golden_bias(layer, expert, 2, i);
+            out[t * n_hidden + i] += (double)factor * down;
         }
         for (int p = 0; p < 3; p++) {
             free(w[p]);

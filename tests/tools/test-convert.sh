@@ -94,6 +94,11 @@ said '^scales  *F16$'
 said '^zero points  *yes$'
 must "$convert" --info "$good/ct-channel-bf16-single-tile.safetensors"
 said '^groups  *w13 128, w2 96$'
+must "$convert" --info "$good/gptoss-mxfp4-tile.safetensors"
+said '^model  *gpt_oss$'
+said '^scales  *F8_E8M0$'
+said '^activation  *swigluoai, limit 7'
+said '^router  *topk_softmax'
 
 # A folder as output, made on the way; one safetensors file as input; layers.
 must "$convert" "$data/ct-sym-g32-bf16" "$tmp/folder"

@@ -96,7 +96,7 @@ checkpoints()
 {
     for folder in "$data"/*/; do
         folder=${folder%/}
-        echo "${folder##*/}"
+        [ ! -f "$folder/config.json" ] || echo "${folder##*/}"
     done
 }
 
@@ -105,6 +105,8 @@ scheme_of()
 {
     case $1 in
     ct-*) echo compressed-tensors ;;
+    gptoss-*) echo mxfp4 ;;
+    plain-*) echo none ;;
     *) echo "${1%%-*}" ;;
     esac
 }

@@ -19,6 +19,7 @@ const struct golden goldens[N_GOLDENS] = {
         {"gptq-v1-g128-fp16", GOLDEN_GPTQ, 1, 4, 128, 0, 1},
         {"gptq-descact-g64-fp16", GOLDEN_GPTQ, 1, 4, 64, 1, 0},
         {"awq-g64-fp16", GOLDEN_AWQ, 1, 4, 64, 0, 1},
+        {"gptoss-mxfp4", GOLDEN_GPTOSS, 1, 4, 32, 0, 0},
 };
 
 const struct golden *golden;
@@ -124,6 +125,72 @@ golden_g_idx(size_t layer, size_t expert, int projection)
     return golden->has_order ? g_idx : NULL;
 }
 
+/* ------------------------------------------------------------------ GPT-OSS */
+
+/* A tensor of all experts. */
+static const struct mini_tensor *
+fused_part(size_t layer, int projection, const char *part)
+{
+    char name[MINI_NAME];
+    snprintf(name, sizeof(name), "model.layers.%zu.mlp.experts.%s_%s", layer,
+            projection == 2 ? "down_proj" : "gate_up_proj", part);
+    const struct mini_tensor *tensor = mini_find(&shards[0], name);
+    tensor = tensor != NULL ? tensor : mini_find(&shards[1], name);
+    ck_assert_msg(tensor != NULL, "no tensor %s", name);
+    return tensor;
+}
+
+/* Row of such a tensor: those of gate and up alternate. */
+static size_t
+fused_row(const struct mini_tensor *tensor, size_t expert, int projection,
+        size_t n)
+{
+    size_t row = projection == 2 ? n : 2 * n + (size_t)projection;
+    return expert * (size_t)tensor->shape[1] + row;
+}
+
+/* The value of an E2M1 code, sign, two bits of exponent, one of mantissa. */
+static double
+e2m1(unsigned code)
+{
+    int exponent = (int)(code >> 1 & 3u);
+    double mantissa = (code & 1u) / 2.0;
+    double value =
+            exponent == 0 ? mantissa : ldexp(1.0 + mantissa, exponent - 1);
+    return code < 8 ? value : -value;
+}
+
+static float *
+mxfp4_weight(size_t layer, size_t expert, int projection)
+{
+    const struct mini_tensor *blocks = fused_part(layer, projection, "blocks");
+    const struct mini_tensor *scales = fused_part(layer, projection, "scales");
+    size_t n_groups = (size_t)blocks->shape[2];
+    size_t n_in = 32 * n_groups;
+    size_t n_out = (size_t)blocks->shape[1] / (projection == 2 ? 1 : 2);
+    float *weight = malloc(n_out * n_in * sizeof(*weight));
+    ck_assert_ptr_nonnull(weight);
+    for (size_t i = 0; i < n_out * n_in; i++) {
+        size_t k = i % n_in;
+        size_t row = fused_row(blocks, expert, projection, i / n_in);
+        unsigned byte = blocks->data[(row * n_in + k) / 2];
+        int scale = scales->data[row * n_groups + k / 32];
+        double value = e2m1(k % 2 == 0 ? byte & 15u : byte >> 4);
+        weight[i] = (float)ldexp(value, scale - 127);
+    }
+    return weight;
+}
+
+double
+golden_bias(size_t layer, size_t expert, int projection, size_t n)
+{
+    if (golden->scheme != GOLDEN_GPTOSS) {
+        return 0.0;
+    }
+    const struct mini_tensor *bias = fused_part(layer, projection, "bias");
+    return golden_half(bias, fused_row(bias, expert, projection, n));
+}
+
 /* ------------------------------------------------------------------ weights */
 
 /* What a weight is made of. */
@@ -215,6 +282,9 @@ zero_of(const struct tensors *t, size_t n, size_t group)
 float *
 golden_weight(size_t layer, size_t expert, int projection)
 {
+    if (golden->scheme == GOLDEN_GPTOSS) {
+        return mxfp4_weight(layer, expert, projection);
+    }
     struct tensors t = find_tensors(layer, expert, projection);
     size_t g = golden->group_size != 0 ? golden->group_size : t.n_in;
     int has_zeros = 0;

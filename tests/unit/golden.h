@@ -10,8 +10,9 @@
 
 #include "ct_container.h"
 
-/** How the tensors of a weight are laid out. */
-enum golden_scheme { GOLDEN_CT, GOLDEN_GPTQ, GOLDEN_AWQ };
+/** How the tensors of a weight are laid out; GPT-OSS is MXFP4, all experts in
+ * one tensor, with biases. */
+enum golden_scheme { GOLDEN_CT, GOLDEN_GPTQ, GOLDEN_AWQ, GOLDEN_GPTOSS };
 
 struct golden {
     const char *folder;
@@ -24,7 +25,7 @@ struct golden {
     int has_zeros;
 };
 
-enum { N_GOLDENS = 8 };
+enum { N_GOLDENS = 9 };
 extern const struct golden goldens[N_GOLDENS];
 
 /** The one at work; its containers in order tile and in order rdna3. */
@@ -46,6 +47,10 @@ extern const struct mini_tensor *golden_g_idx(
 
 /** A weight [N][K] by its definition. Free it. */
 extern float *golden_weight(size_t layer, size_t expert, int projection);
+
+/** The bias of row n of a weight; 0 if there is none. */
+extern double golden_bias(
+        size_t layer, size_t expert, int projection, size_t n);
 
 /** "layers.LAYER.NAME" of what the layer must compute. */
 extern const struct mini_tensor *golden_expected(

@@ -14,7 +14,10 @@
 
 #include "base/half.h"
 
-enum { N_CODES = 16 };
+enum { N_CODES = 16, BLOCK_WORDS = 16 };
+
+/* Words that are unshuffled together. */
+typedef uint32_t words4 __attribute__((vector_size(16)));
 
 /* One packed column and its row of the checkpoint. */
 struct column {
@@ -24,8 +27,9 @@ struct column {
     uint32_t c;
     const struct w4_weight *weight;
     enum w4_projection projection;
-    /* Row of the weight. */
+    /* Row of the weight, and whether the next column is the next row. */
     size_t n;
+    int rows_in_order;
     /* Packed position p holds column order[p]; NULL: p. */
     const int32_t *order;
 };
@@ -36,10 +40,12 @@ w4_compare_make(struct w4_err *err, struct w4_compare *cmp, size_t n_in)
     *cmp = (struct w4_compare){
             .err = err,
             .got = malloc(n_in / 2),
-            .room = malloc(n_in / 2),
+            .room = malloc(n_in / 2 * W4_ROWS_MAX),
             .row = calloc(n_in, sizeof(*cmp->row)),
+            .zeros = malloc(n_in),
     };
-    if (cmp->got == NULL || cmp->room == NULL || cmp->row == NULL) {
+    if (cmp->got == NULL || cmp->room == NULL || cmp->row == NULL ||
+            cmp->zeros == NULL) {
         return w4_fail(
                 err, W4MOE_NOMEM, "no memory for rows of %zu weights", n_in);
     }
@@ -52,6 +58,7 @@ w4_compare_free(struct w4_compare *cmp)
     free(cmp->got);
     free(cmp->room);
     free(cmp->row);
+    free(cmp->zeros);
 }
 
 /* ------------------------------------------------------------- one column */
@@ -117,6 +124,29 @@ compare_weights(const struct w4_compare *cmp, const struct column *col,
     return W4MOE_OK;
 }
 
+/* w4_word_unshuffle() of n words side by side, four at a time. */
+static void
+unshuffle_row(uint32_t *dst, const uint32_t *src, uint32_t n)
+{
+    enum { STEP = sizeof(words4) / sizeof(uint32_t) };
+    uint32_t c = 0;
+    for (; c + STEP <= n; c += STEP) {
+        words4 w;
+        memcpy(&w, src + c, sizeof(w));
+        words4 even = w & 0x0000FFFFu;
+        words4 odd = w >> 16;
+        even = (even | even << 8) & 0x00FF00FFu;
+        odd = (odd | odd << 8) & 0x00FF00FFu;
+        even = (even | even << 4) & 0x0F0F0F0Fu;
+        odd = (odd | odd << 4) & 0x0F0F0F0Fu;
+        w = even | odd << 4;
+        memcpy(dst + c, &w, sizeof(w));
+    }
+    for (; c < n; c++) {
+        dst[c] = w4_word_unshuffle(src[c]);
+    }
+}
+
 /* The codes of a column, unshuffled, as a row: where nothing is reordered they
  * must be the row's. */
 static int
@@ -171,6 +201,94 @@ compare_exact(struct w4_compare *cmp, const struct column *col)
                 cmp, col, expected, expected_values, values, first, end);
     }
     return status;
+}
+
+/* ---------------------------------------------------------- runs of columns */
+
+/* Columns from this one on that stand side by side, up to the end of a tile's
+ * half: rows of one weight. */
+static uint32_t
+run_width(const struct column *col)
+{
+    uint32_t half = col->tile.half;
+    return (col->c < half ? half : col->tile.width) - col->c;
+}
+
+/* Whether the words of n columns are those of their rows. */
+static int
+words_are_same(
+        const struct column *col, uint32_t n, const unsigned char *const *rows)
+{
+    size_t n_words = col->matrix->n_in / W4_WORD_CODES;
+    const uint32_t *word = col->expert.qweight + col->tile.word +
+                           w4_tile_offset(&col->tile, col->c);
+    uint32_t differences = 0;
+    for (size_t k0 = 0; k0 < n_words; k0 += BLOCK_WORDS) {
+        uint32_t plain[BLOCK_WORDS][W4_ROWS_MAX];
+        size_t left = n_words - k0;
+        size_t n_block = left < BLOCK_WORDS ? left : BLOCK_WORDS;
+        for (size_t k = 0; k < n_block; k++) {
+            unshuffle_row(plain[k], word, n);
+            word += col->tile.word_stride;
+        }
+        for (uint32_t c = 0; c < n; c++) {
+            const unsigned char *row = rows[c] + 4 * k0;
+            for (size_t k = 0; k < n_block; k++) {
+                differences |= plain[k][c] ^ w4_load_le32(row + 4 * k);
+            }
+        }
+    }
+    return differences == 0;
+}
+
+/* Whether scale and zero of each group of a column are those of its row. */
+static int
+groups_are_same(struct w4_compare *cmp, const struct column *col, uint32_t c)
+{
+    const w4moe_matrix *m = col->matrix;
+    uint64_t offset = w4_tile_offset(&col->tile, c);
+    size_t n_groups = w4_weight_groups(col->weight);
+    int same = 1;
+    col->weight->scheme->read_groups(
+            col->weight, col->n + (c - col->c), cmp->row, cmp->zeros);
+    for (size_t g = 0; g < n_groups; g++) {
+        uint64_t place = col->tile.scale + offset + g * col->tile.scale_stride;
+        float scale = w4_load_float(col->expert.scales, m->scale_dtype, place);
+        unsigned zero = W4_ZERO_SYMMETRIC;
+        if (col->expert.qzeros != NULL) {
+            zero = w4_zero_of_word(
+                    col->expert.qzeros[col->tile.zero + offset / W4_WORD_ZEROS +
+                                       g * col->tile.zero_stride],
+                    offset % W4_WORD_ZEROS);
+        }
+        same &= w4_bits_of_float(scale) == w4_bits_of_float(cmp->row[g]) &&
+                zero == cmp->zeros[g];
+    }
+    return same;
+}
+
+/* Whether all weights of a run of columns are those of the checkpoint, as far
+ * as can be told without looking at each: 0 if not. */
+static int
+run_is_same(struct w4_compare *cmp, const struct column *col)
+{
+    const unsigned char *rows[W4_ROWS_MAX];
+    const struct w4_weight *weight = col->weight;
+    uint32_t n = run_width(col);
+    if (weight->scheme->read_groups == NULL || col->order != NULL ||
+            !col->rows_in_order || col->matrix->offsets != NULL ||
+            col->matrix->bias != NULL ||
+            col->matrix->group_size != weight->group_size) {
+        return 0;
+    }
+    for (uint32_t c = 0; c < n; c++) {
+        if (!groups_are_same(cmp, col, col->c + c)) {
+            return 0;
+        }
+        rows[c] = weight->scheme->read_words(
+                weight, col->n + c, cmp->room + c * (col->matrix->n_in / 2));
+    }
+    return words_are_same(col, n, rows);
 }
 
 /* ------------------------------------------------------------ rounded ones */
@@ -255,6 +373,7 @@ find_row(struct column *col, const struct w4_weight *weights,
     col->n = which == W4MOE_W2
                      ? column
                      : (size_t)orders->inner.features[column % n_inner];
+    col->rows_in_order = which == W4MOE_W2 || orders->inner.columns == NULL;
     switch (col->projection) {
     case W4_GATE:
         col->order = orders->gate.columns;
@@ -304,6 +423,10 @@ w4_compare_matrix(struct w4_compare *cmp, const w4moe_matrix *one,
         col.tile = w4_tile_at(&layout, t);
         for (col.c = 0; col.c < col.tile.width && status == W4MOE_OK; col.c++) {
             find_row(&col, weights, orders, which);
+            if (run_is_same(cmp, &col)) {
+                col.c += run_width(&col) - 1;
+                continue;
+            }
             status = col.weight->scheme->rounded ? compare_rounded(cmp, &col)
                                                  : compare_exact(cmp, &col);
             if (status == W4MOE_OK) {

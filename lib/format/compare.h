@@ -20,11 +20,12 @@ struct w4_compare {
      * squares. The caller clears them. */
     double error;
     double total;
-    /** Codes of a column and of its row, n_in / 8 words each. */
+    /** Codes of a column, and of the rows of a tile, n_in / 8 words each. */
     unsigned char *got;
     unsigned char *room;
-    /** A row of floats. */
+    /** A row of floats: weights, or scales of its groups; zeros of these. */
     float *row;
+    uint8_t *zeros;
 };
 
 /** Room for rows of n_in columns. Returns OK or NOMEM. */

@@ -49,6 +49,25 @@ ct_read_words(const struct w4_weight *weight, size_t n, unsigned char *room)
            w4_weight_row(weight, n) * (weight->n_in / 2);
 }
 
+static void
+ct_read_groups(
+        const struct w4_weight *weight, size_t n, float *scales, uint8_t *zeros)
+{
+    size_t n_groups = w4_weight_groups(weight);
+    size_t row = w4_weight_row(weight, n);
+    const unsigned char *bytes = weight->zeros;
+    for (size_t g = 0; g < n_groups; g++) {
+        scales[g] = w4_read_number(
+                weight->scales, weight->scale_dtype, row * n_groups + g);
+        zeros[g] = 8;
+        if (weight->has_zeros) {
+            /* Nibble row % 8 of the word is half of one of its bytes. */
+            uint8_t byte = bytes[4 * (row / 8 * n_groups + g) + row % 8 / 2];
+            zeros[g] = row % 2 == 0 ? byte & 15u : (uint8_t)(byte >> 4);
+        }
+    }
+}
+
 /* (code - zero) * scale */
 static void
 ct_read_values(const struct w4_weight *weight, size_t n, size_t group,
@@ -76,6 +95,7 @@ const struct w4_scheme w4_scheme_ct = {
         .rows = ct_rows,
         .read_words = ct_read_words,
         .read_values = ct_read_values,
+        .read_groups = ct_read_groups,
 };
 
 /* -------------------------------------------------------------- checkpoints */

@@ -122,6 +122,14 @@ struct w4_scheme {
     void (*read_values)(const struct w4_weight *weight, size_t n, size_t group,
             float values[16]);
 
+    /**
+     * The same in short, where every weight is (code - zero) * scale or
+     * value(code) * scale: scale and zero of each group of a row. May be NULL.
+     * Out: scales [G]; zeros [G], 8 without zero points.
+     */
+    void (*read_groups)(const struct w4_weight *weight, size_t n, float *scales,
+            uint8_t *zeros);
+
     /** One row as floats, [n_in]. Only if rounded. */
     void (*read_row)(const struct w4_weight *weight, size_t n, float *row);
 };

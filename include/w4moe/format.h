@@ -343,6 +343,53 @@ extern W4MOE_API w4moe_status w4moe_pack_mxfp4(const w4moe_ctx *ctx,
         size_t first_out) W4MOE_MUST_CHECK;
 
 /**
+ * A weight that is not quantised. The array needs no alignment and is
+ * little-endian, as in a file.
+ */
+typedef struct w4moe_float_weight {
+    /** sizeof(w4moe_float_weight). */
+    size_t struct_size;
+    /** Rows and columns. */
+    size_t n_out;
+    size_t n_in;
+    /** Weight (n, k) is element n * row_stride + k * column_stride. */
+    const void *weights;
+    /** W4MOE_BF16, W4MOE_F16 or W4MOE_F32. */
+    w4moe_dtype dtype;
+    /** 0: n_in. */
+    size_t row_stride;
+    /** 0: 1. A transposed array has row_stride 1 and the length of its own
+     * rows here. */
+    size_t column_stride;
+    /** Packed row r takes row output_order[r]; NULL: rows in their own order.
+     */
+    const int32_t *output_order;
+} w4moe_float_weight;
+
+/**
+ * Rounds one weight of one expert to 4 bits, each number to the nearest that
+ * its group has. There is no calibration: a scale depends on its group alone;
+ * the rule is in w4moe_quantize(3). Weights that have been of 4 bits come back
+ * exactly if each group has its extremes. The result is the same on every
+ * machine. perm and bias of dst are not touched.
+ *
+ * In/out: dst, its arrays: the columns [first_out, first_out + src->n_out) of
+ *     `expert` are written (gate: 0; up: N/2; w2: 0), asymmetric if dst has
+ *     qzeros, else symmetric; group_size and scale_dtype are dst's. Codes must
+ *     be INT4, and there must be no offsets.
+ * In: src, with dst's n_in.
+ * Returns: W4MOE_OK; W4MOE_INVALID (sizes or types that do not agree);
+ *     W4MOE_UNSUPPORTED (a type of weights); W4MOE_FORMAT (a weight that is no number, infinite, or too large for
+ *     scales of dst's type, with its row and column; some columns may have been
+ *     written); W4MOE_NOMEM.
+ * Threads: any, for different columns of dst; first_out and src->n_out are
+ *     multiples of 8.
+ */
+extern W4MOE_API w4moe_status w4moe_quantize(const w4moe_ctx *ctx,
+        w4moe_matrix *dst, const w4moe_float_weight *src, size_t expert,
+        size_t first_out) W4MOE_MUST_CHECK;
+
+/**
  * The weights of one expert as floats.
  *
  * Out: out [N][K], natural order of rows (gate, then up) and of columns (the

@@ -93,6 +93,21 @@ w4_float_of_e8m0(uint8_t byte)
     return byte == 0 ? 0x1p-127f : w4_float_of_bits((uint32_t)byte << 23);
 }
 
+/** E4M3 without infinities (F8_E4M3): 0x7F and 0xFF are NaN. */
+static inline float
+w4_float_of_e4m3(uint8_t byte)
+{
+    uint32_t sign = (uint32_t)(byte & 0x80u) << 24;
+    uint32_t magnitude = byte & 0x7Fu;
+    if (magnitude == 0x7Fu) {
+        return w4_float_of_bits(sign | 0x7FC00000u);
+    }
+    /* Exponent and mantissa stand in their fields; the biases are 7 and 127,
+     * and multiplying makes normal numbers of subnormal ones. */
+    float value = w4_float_of_bits(magnitude << 20) * 0x1p+120f;
+    return w4_float_of_bits(sign | w4_bits_of_float(value));
+}
+
 /** Element i of an array of type F32, F16, BF16 or F8_E8M0. */
 static inline float
 w4_load_float(const void *array, w4moe_dtype dtype, size_t i)

@@ -155,7 +155,8 @@ shape_rounded(struct w4_source *source, const struct w4_source_options *options)
         if (weight->scheme->rounded) {
             weight->group_size = m->group_size;
             weight->scale_dtype = m->scale_dtype;
-            weight->has_zeros = source->has_zero_points && options->asymmetric;
+            /* There are zero points for it, or offsets that they become. */
+            weight->has_zeros = options->asymmetric;
             source->n_rounded++;
         }
     }

@@ -26,11 +26,12 @@ check_arrays(struct w4_err *err, const w4moe_matrix *dst,
         const struct w4_weight *weight)
 {
     w4moe_code code = weight->scheme->code;
+    int rounded = weight->scheme->rounded;
     if (dst->qweight == NULL || dst->scales == NULL || weight->codes == NULL ||
-            weight->scales == NULL || dst->code != code) {
+            (weight->scales == NULL && !rounded) || dst->code != code) {
         return w4_fail(err, W4MOE_INVALID,
-                "packing needs qweight, scales, the source's packed codes and "
-                "scale, and codes %s",
+                "packing needs qweight, scales, the source's %s, and codes %s",
+                rounded ? "weights" : "packed codes and scale",
                 code == W4MOE_CODE_INT4 ? "INT4" : "E2M1");
     }
     if (weight->has_zeros && dst->qzeros == NULL) {

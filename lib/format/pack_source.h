@@ -22,7 +22,8 @@ struct w4_pack_source {
  * scale type of the weight must be those of the matrix.
  *
  * In: matrix: the caller's, of whatever version. source->weight.codes and
- *     .scales may be NULL, which is refused.
+ *     .scales may be NULL, which is refused (scales: unless the weight is
+ *     rounded).
  * Returns: OK; INVALID; NOMEM; FORMAT (a number that is none).
  */
 extern w4moe_status w4_pack_source(const w4moe_ctx *ctx,

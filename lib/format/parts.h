@@ -53,6 +53,10 @@ extern w4_resolve_fn w4_ct_resolve;
 extern w4_resolve_fn w4_gptq_resolve;
 extern w4_resolve_fn w4_awq_resolve;
 extern w4_resolve_fn w4_mxfp4_resolve;
+/** WEIGHT of BF16, F16 or F32. */
+extern w4_resolve_fn w4_float_resolve;
+/** WEIGHT of F8_E4M3 with WEIGHT_SCALE_INV. */
+extern w4_resolve_fn w4_fp8_resolve;
 
 /** Makes a weight by the scheme that its parts tell. */
 extern w4_resolve_fn w4_parts_resolve;

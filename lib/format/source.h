@@ -16,7 +16,8 @@
 
 /** What a caller may ask for. */
 struct w4_source_options {
-    /** Of weights that are rounded; 0: 32. */
+    /** Of weights that are rounded, where no other weight of their matrix has
+     * groups; 0: 32. */
     size_t group_size;
     /** Not 0: rounded weights have zero points. */
     int asymmetric;

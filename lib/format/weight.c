@@ -31,12 +31,13 @@ w4_rows_make(
     uint64_t end = 0;
     uint64_t n_words = (uint64_t)W4_ROWS_MAX * (n_in / W4_WORD_CODES);
     uint64_t n_numbers = (uint64_t)W4_ROWS_MAX * n_groups;
+    uint64_t n_values = (uint64_t)W4_ROWS_OF_FLOATS * n_in;
     memset(rows, 0, sizeof(*rows));
     if (w4_lay_out(&words, &end, n_words, sizeof(uint32_t), ALIGN) &&
             w4_lay_out(&scales, &end, n_numbers, NUMBER, ALIGN) &&
             w4_lay_out(&offsets, &end, n_numbers, NUMBER, ALIGN) &&
             w4_lay_out(&zeros, &end, n_numbers, 1, ALIGN) &&
-            w4_lay_out(&values, &end, n_in, sizeof(float), ALIGN) &&
+            w4_lay_out(&values, &end, n_values, sizeof(float), ALIGN) &&
             end <= PTRDIFF_MAX) {
         rows->memory = malloc((size_t)end);
     }

@@ -13,8 +13,9 @@
 #include "base/bytes.h"
 #include "format/matrix.h"
 
-/** Rows that are read at a time: as many as a tile has columns. */
-enum { W4_ROWS_MAX = W4_TILE_COLUMNS };
+/** Rows that are read at a time: as many as a tile has columns. Of them as
+ * floats: a cache line of 16-bit numbers, where rows stand side by side. */
+enum { W4_ROWS_MAX = W4_TILE_COLUMNS, W4_ROWS_OF_FLOATS = 32 };
 
 /** Bits of w4_weight.variant of GPTQ. */
 enum {
@@ -63,6 +64,22 @@ struct w4_weight {
     w4moe_dtype bias_dtype;
     /** The scheme's own. */
     unsigned variant;
+
+    /* Only of weights that are rounded. Their group_size, scale_dtype and
+     * has_zeros say what they are rounded to. */
+
+    /** Of the tensor, for texts; NULL: a caller's array. */
+    const char *name;
+    /** Type of the numbers in codes. */
+    w4moe_dtype dtype;
+    /** Elements from one row of the tensor to the next, and from one column to
+     * the next. */
+    size_t row_stride;
+    size_t column_stride;
+    /** FP8: rows and columns of a block, which has one scale. */
+    size_t block[2];
+    /** FP8: type of the blocks' scales in `scales`. */
+    w4moe_dtype block_dtype;
 };
 
 /** Rows of a weight in one form for all schemes: columns in the checkpoint's
@@ -80,7 +97,7 @@ struct w4_rows {
     uint8_t *zeros;
     /** [n][G] of the weight's offset_dtype, host order; only if it has. */
     void *offsets;
-    /** [n_in], for the scheme. */
+    /** [W4_ROWS_OF_FLOATS][n_in], for the scheme. */
     float *values;
     /** What holds the arrays. */
     void *memory;
@@ -211,5 +228,19 @@ enum { W4_MXFP4_GROUP = 32 };
  * row of the tensor n_in / 2 bytes of codes, ceil(n_in / 32) of scales. */
 extern void w4_mxfp4_set(
         struct w4_weight *weight, const void *codes, const void *scales);
+extern const struct w4_scheme w4_scheme_float;
+extern const struct w4_scheme w4_scheme_fp8;
+
+/**
+ * Makes a weight of floats, which are rounded when they are packed: element
+ * (n, k) is data[w4_weight_row(n) * row_stride + k * column_stride].
+ *
+ * In/out: weight: n_out, n_in, row_first, row_step and tensor_rows are set;
+ *     name, group_size and what else rounding needs may be set later.
+ * In: data: BF16, F16 or F32, little-endian, at any address; strides in
+ *     elements. A transposed tensor has row_stride 1.
+ */
+extern void w4_float_set(struct w4_weight *weight, const void *data,
+        w4moe_dtype dtype, size_t row_stride, size_t column_stride);
 
 #endif

@@ -281,7 +281,6 @@ START_TEST(other_names)
             "model.layers.3.mlp.experts.01.gate_proj.weight_packed",
             "model.layers.3.mlp.experts.0.gate_up_proj.weight_packed"};
     static const char *const parts[] = {
-            "model.layers.3.mlp.experts.0.gate_proj.weight",
             "model.layers.3.mlp.experts.0.gate_proj.weight_scale_inv",
             "model.layers.3.mlp.experts.0.gate_proj.qzeros"};
     for (size_t i = 0; i < COUNT(unknown); i++) {
@@ -290,6 +289,8 @@ START_TEST(other_names)
     for (size_t i = 0; i < COUNT(parts); i++) {
         refused_name(parts[i], W4MOE_UNSUPPORTED, parts[i]);
     }
+    refused_name("model.layers.3.mlp.experts.0.gate_proj.weight", W4MOE_FORMAT,
+            "the same weight");
     refused_name("model.layers.3.mlp.experts.2.gate_proj.weight_packed",
             W4MOE_FORMAT, "expert 2, but config.json says 2 experts");
     refused_name("model.layers.3.mlp.experts.999999999.w1.weight_packed",

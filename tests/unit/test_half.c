@@ -188,6 +188,27 @@ START_TEST(e8m0)
 }
 END_TEST
 
+/* All codes by the definition: bias 7, and only the last of each sign is no
+ * number. */
+START_TEST(e4m3)
+{
+    for (unsigned byte = 0; byte < 256; byte++) {
+        float got = w4_float_of_e4m3((uint8_t)byte);
+        int exponent = (int)(byte >> 3 & 15u);
+        double value = exponent == 0
+                               ? ldexp((byte & 7u) / 8.0, -6)
+                               : ldexp(1.0 + (byte & 7u) / 8.0, exponent - 7);
+        ck_assert_int_eq(signbit(got) != 0, byte >= 128);
+        if ((byte & 127u) == 127u) {
+            ck_assert(isnan(got));
+        } else {
+            ck_assert_double_eq(fabs((double)got), value);
+        }
+    }
+    ck_assert_float_eq(w4_float_of_e4m3(0x7E), 448.0f);
+}
+END_TEST
+
 START_TEST(load_and_store)
 {
     const float values[3] = {1.0f, -2.5f, 0x1.234566p-3f};
@@ -227,6 +248,7 @@ main(void)
     tcase_add_loop_test(tc, not_a_number, 0, N_FORMATS);
     tcase_add_test(tc, known_values);
     tcase_add_test(tc, e8m0);
+    tcase_add_test(tc, e4m3);
     tcase_add_test(tc, load_and_store);
     suite_add_tcase(suite, tc);
     SRunner *runner = srunner_create(suite);

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT
  * Copyright (C) 2026 The w4moe authors */
 /*
- * The inner loops are over a fixed number of lanes, so that compilers make
- * vectors of them; sums are in a fixed order, so that every machine makes the
- * same codes.
+ * Eight weights at a time, in two vectors; sums are in a fixed order, so that
+ * every machine makes the same codes.
  */
 #include "format/round.h"
 
@@ -13,15 +12,19 @@
 #include "base/half.h"
 #include "io/text.h"
 
-enum { LANES = 8, ZERO = W4_ZERO_SYMMETRIC, CODE_MAX = 15 };
+enum { ZERO = W4_ZERO_SYMMETRIC, CODE_MAX = 15 };
 
-/* A scale as it is used: q, the integer nearest to weight * inverse in
- * [low, high], stands for the weight. */
+/* Half of the weights of a step, and integers as many. */
+enum { LANES = 4, STEP = 2 * LANES };
+typedef float floats __attribute__((vector_size(16)));
+typedef int32_t ints __attribute__((vector_size(16)));
+
+/* A scale as it is used: the integer nearest to weight * inverse, plus zero,
+ * within 0 .. 15, is the code. */
 struct grid {
     float scale;
     float inverse;
-    float low;
-    float high;
+    int32_t zero;
 };
 
 /* A group's range, which includes 0. */
@@ -76,29 +79,63 @@ round_scale(float *scale, double wanted, w4moe_dtype dtype)
 
 /* ------------------------------------------------------------------- groups */
 
-/* The integer nearest to t in [low, high], ties to even: adding 1.5 * 2^23
- * leaves it in the low bits. */
-static inline int32_t
-nearest(float t, float low, float high)
+static inline floats
+load(const float *values)
+{
+    floats v;
+    memcpy(&v, values, sizeof(v));
+    return v;
+}
+
+/* a where mask is all ones, b where it is 0. */
+static inline ints
+select_ints(ints mask, ints a, ints b)
+{
+    return (a & mask) | (b & ~mask);
+}
+
+static inline floats
+select_floats(ints mask, floats a, floats b)
+{
+    return (floats)select_ints(mask, (ints)a, (ints)b);
+}
+
+/* The codes nearest to t, which is less than 2^22, ties to even: adding
+ * 1.5 * 2^23 leaves the integer in the low bits. */
+static inline ints
+codes_of(floats t, int32_t zero)
 {
     const float shift = 0x1.8p23f;
-    t = t < low ? low : t;
-    t = t > high ? high : t;
-    return (int32_t)(w4_bits_of_float(t + shift) - w4_bits_of_float(shift));
+    ints least = {0};
+    ints most = least + CODE_MAX;
+    ints q = (ints)(t + shift) - ((int32_t)w4_bits_of_float(shift) - zero);
+    q = select_ints(q < least, least, q);
+    return select_ints(q > most, most, q);
+}
+
+static inline floats
+lesser(floats a, floats b)
+{
+    return select_floats(a < b, a, b);
+}
+
+static inline floats
+greater(floats a, floats b)
+{
+    return select_floats(a > b, a, b);
 }
 
 static struct range
 range_of(const float *values, size_t n)
 {
-    float min[LANES] = {0};
-    float max[LANES] = {0};
+    floats min = {0};
+    floats max = {0};
     struct range range = {0};
-    for (size_t i = 0; i < n; i += LANES) {
-        for (size_t j = 0; j < LANES; j++) {
-            float value = values[i + j];
-            min[j] = value < min[j] ? value : min[j];
-            max[j] = value > max[j] ? value : max[j];
-        }
+    for (size_t i = 0; i < n; i += STEP) {
+        floats first = load(values + i);
+        floats second = load(values + i + LANES);
+        min = lesser(lesser(first, second), min);
+        max = greater(greater(first, second), max);
     }
     for (size_t j = 0; j < LANES; j++) {
         range.min = min[j] < range.min ? min[j] : range.min;
@@ -107,40 +144,44 @@ range_of(const float *values, size_t n)
     return range;
 }
 
-/* Sum of squared errors, in units of the scale. */
-static float
-squared_error(const float *values, size_t n, const struct grid *grid)
+/* Squares of the errors of weights that are t in units of the scale. */
+static inline floats
+squares(floats t)
 {
-    float sums[LANES] = {0};
-    float sum = 0.0f;
-    for (size_t i = 0; i < n; i += LANES) {
-        for (size_t j = 0; j < LANES; j++) {
-            float t = values[i + j] * grid->inverse;
-            float error = t - (float)nearest(t, grid->low, grid->high);
-            sums[j] += error * error;
-        }
-    }
-    for (size_t j = 0; j < LANES; j++) {
-        sum += sums[j];
-    }
-    return sum;
+    ints q = codes_of(t, ZERO) - ZERO;
+    floats error = t - __builtin_convertvector(q, floats);
+    return error * error;
 }
 
-/* Writes the codes of a group: bytes of two. */
-static void
-put_codes(unsigned char *bytes, const float *values, size_t n,
-        const struct grid *grid, int32_t zero)
+/* Sum of squared errors by a symmetric scale, in units of it. */
+static float
+squared_error(const float *values, size_t n, float inverse)
 {
-    for (size_t i = 0; i < n; i += LANES) {
-        uint32_t codes[LANES];
-        for (size_t j = 0; j < LANES; j++) {
-            float t = values[i + j] * grid->inverse;
-            codes[j] = (uint32_t)(nearest(t, grid->low, grid->high) + zero);
-        }
-        for (size_t j = 0; j < LANES / 2; j++) {
-            bytes[i / 2 + j] =
-                    (unsigned char)(codes[2 * j] | codes[2 * j + 1] << 4);
-        }
+    floats first = {0};
+    floats second = {0};
+    for (size_t i = 0; i < n; i += STEP) {
+        first += squares(load(values + i) * inverse);
+        second += squares(load(values + i + LANES) * inverse);
+    }
+    floats sum = first + second;
+    return (sum[0] + sum[1]) + (sum[2] + sum[3]);
+}
+
+/* Writes the codes of a group as words, little-endian. */
+static void
+put_codes(unsigned char *words, const float *values, size_t n,
+        const struct grid *grid)
+{
+    for (size_t i = 0; i < n; i += STEP) {
+        ints low = codes_of(load(values + i) * grid->inverse, grid->zero);
+        ints high =
+                codes_of(load(values + i + LANES) * grid->inverse, grid->zero);
+        /* Codes j and j + 4 in lane j. */
+        ints both = low | high << 16;
+        uint32_t word = (uint32_t)both[0] | (uint32_t)both[1] << 4 |
+                        (uint32_t)both[2] << 8 | (uint32_t)both[3] << 12;
+        w4_swap_le(&word, sizeof(word), 1);
+        memcpy(words + i / 2, &word, sizeof(word));
     }
 }
 
@@ -151,8 +192,7 @@ make_grid(struct grid *grid, double wanted, float lift, w4moe_dtype dtype)
 {
     int fits = round_scale(&grid->scale, wanted / (double)lift, dtype);
     grid->inverse = (float)(1.0 / ((double)grid->scale * (double)lift));
-    grid->low = -(float)ZERO;
-    grid->high = (float)(CODE_MAX - ZERO);
+    grid->zero = ZERO;
     return fits;
 }
 
@@ -172,7 +212,8 @@ symmetric_grid(struct grid *best, const float *values, size_t n,
         }
         /* Relative to the square of e, which is no number too small. */
         double unit = (double)grid.scale * (double)lift / e;
-        double error = (double)squared_error(values, n, &grid) * unit * unit;
+        double error = unit * unit;
+        error *= (double)squared_error(values, n, grid.inverse);
         if (error < least) {
             least = error;
             *best = grid;
@@ -181,29 +222,27 @@ symmetric_grid(struct grid *best, const float *values, size_t n,
     return least < (double)INFINITY;
 }
 
-/* The asymmetric grid and its zero point. Returns whether there is one. */
+/* The asymmetric grid. Returns whether there is one. */
 static int
-asymmetric_grid(struct grid *grid, int32_t *zero, const struct range *range,
-        float lift, w4moe_dtype dtype)
+asymmetric_grid(struct grid *grid, const struct range *range, float lift,
+        w4moe_dtype dtype)
 {
     double wanted = ((double)range->max - (double)range->min) / CODE_MAX;
     int fits = make_grid(grid, wanted, lift, dtype);
-    *zero = nearest(-range->min * grid->inverse, 0.0f, (float)CODE_MAX);
-    grid->low = -(float)*zero;
-    grid->high = (float)(CODE_MAX - *zero);
+    double zero = rint((double)-range->min * (double)grid->inverse);
+    grid->zero = zero < CODE_MAX ? (int32_t)zero : CODE_MAX;
     return fits;
 }
 
 /* Rounds one group, whose numbers are finite: the scale and zero point at
  * place `place`. Returns whether there is a scale. */
 static int
-round_group(const struct w4_weight *weight, unsigned char *bytes, size_t place,
+round_group(const struct w4_weight *weight, unsigned char *words, size_t place,
         float *values, size_t n, const struct w4_rows *out)
 {
     w4moe_dtype dtype = weight->scale_dtype;
     struct range range = range_of(values, n);
-    struct grid grid = {0};
-    int32_t zero = ZERO;
+    struct grid grid = {.zero = ZERO};
     int fits = 1;
     if (range.max - range.min != 0.0f) {
         float lift =
@@ -214,16 +253,16 @@ round_group(const struct w4_weight *weight, unsigned char *bytes, size_t place,
         range.min *= lift;
         range.max *= lift;
         fits = weight->has_zeros
-                       ? asymmetric_grid(&grid, &zero, &range, lift, dtype)
+                       ? asymmetric_grid(&grid, &range, lift, dtype)
                        : symmetric_grid(&grid, values, n, &range, lift, dtype);
     }
     if (!fits) {
         return 0;
     }
-    put_codes(bytes, values, n, &grid, zero);
+    put_codes(words, values, n, &grid);
     w4_store_float(out->scales, dtype, place, grid.scale);
     if (weight->has_zeros) {
-        out->zeros[place] = (uint8_t)zero;
+        out->zeros[place] = (uint8_t)grid.zero;
     }
     return 1;
 }
@@ -234,18 +273,12 @@ round_group(const struct w4_weight *weight, unsigned char *bytes, size_t place,
 static int
 are_finite(const float *values, size_t n)
 {
-    uint32_t wrong[LANES] = {0};
-    uint32_t any = 0;
+    const ints exponent = (ints){0} + 0x7F800000;
+    ints wrong = {0};
     for (size_t i = 0; i < n; i += LANES) {
-        for (size_t j = 0; j < LANES; j++) {
-            uint32_t exponent = w4_bits_of_float(values[i + j]) & 0x7F800000u;
-            wrong[j] |= exponent == 0x7F800000u;
-        }
+        wrong |= ((ints)load(values + i) & exponent) == exponent;
     }
-    for (size_t j = 0; j < LANES; j++) {
-        any |= wrong[j];
-    }
-    return any == 0;
+    return (wrong[0] | wrong[1] | wrong[2] | wrong[3]) == 0;
 }
 
 /* The text of a row that cannot be rounded: the first weight that is not
@@ -280,17 +313,17 @@ w4_round_row(struct w4_err *err, const struct w4_weight *weight, size_t n,
     size_t n_in = weight->n_in;
     size_t step = weight->group_size;
     size_t place = r * w4_weight_groups(weight);
-    unsigned char *bytes = out->words + r * (n_in / 2);
+    unsigned char *words = out->words + r * (n_in / 2);
     if (!are_finite(values, n_in)) {
         return refuse(err, weight, n, values, 0, n_in, 0);
     }
     for (size_t first = 0; first < n_in; first += step) {
         size_t end = first + step < n_in ? first + step : n_in;
-        if (!round_group(weight, bytes + first / 2, place++, values + first,
+        if (!round_group(weight, words + first / 2, place++, values + first,
                     end - first, out)) {
             return refuse(err, weight, n, values, first, end, 1);
         }
     }
-    out->codes[r] = bytes;
+    out->codes[r] = words;
     return W4MOE_OK;
 }

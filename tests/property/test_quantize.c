@@ -9,8 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <w4moe.h>
-
+#include "any_float.h"
 #include "test_random.h"
 
 enum { N_RANDOM = 300, N_GRIDS = 120, E = 2, EXPERT = 1 };
@@ -34,76 +33,6 @@ static void
 ok(w4moe_status status)
 {
     ck_assert_msg(status == W4MOE_OK, "%s", w4moe_ctx_error(ctx));
-}
-
-/* ---------------------------------------------------------- types of floats */
-
-/* Significant bits, and the exponent of the least positive number. */
-static int
-bits_of(w4moe_dtype dtype)
-{
-    return dtype == W4MOE_BF16 ? 8 : dtype == W4MOE_F16 ? 11 : 24;
-}
-
-static int
-least_of(w4moe_dtype dtype)
-{
-    return dtype == W4MOE_BF16 ? -133 : dtype == W4MOE_F16 ? -24 : -149;
-}
-
-/* A number rounded to a type; below the normal ones, as scales are, away from
- * zero, or to nearest. */
-static double
-to_type(double x, w4moe_dtype dtype, int as_scale)
-{
-    int exponent;
-    frexp(x, &exponent);
-    int unit = exponent - bits_of(dtype);
-    if (unit >= least_of(dtype)) {
-        return ldexp(rint(ldexp(x, -unit)), unit);
-    }
-    x = ldexp(x, -least_of(dtype));
-    x = !as_scale ? rint(x) : x < 0.0 ? floor(x) : ceil(x);
-    return ldexp(x, least_of(dtype));
-}
-
-/* Stores a number that the type has, little-endian. */
-static void
-put(unsigned char *p, w4moe_dtype dtype, double x)
-{
-    int bits = bits_of(dtype);
-    int size = dtype == W4MOE_F32 ? 4 : 2;
-    int exponent;
-    double mantissa = frexp(fabs(x), &exponent);
-    int bottom = exponent - bits > least_of(dtype) ? exponent - bits
-                                                   : least_of(dtype);
-    uint32_t code = (uint32_t)ldexp(mantissa, exponent - bottom);
-    if (x != 0.0) {
-        /* Each exponent above the least adds one to its field; the leading 1
-         * of normal numbers is the first of these. */
-        code += (uint32_t)(bottom - least_of(dtype)) << (bits - 1);
-    }
-    code |= signbit(x) ? 1u << (8 * size - 1) : 0;
-    for (int i = 0; i < size; i++) {
-        p[i] = (unsigned char)(code >> 8 * i);
-    }
-}
-
-/* Element i of an array of the host. */
-static double
-get(const void *array, w4moe_dtype dtype, size_t i)
-{
-    if (dtype == W4MOE_F32) {
-        return (double)((const float *)array)[i];
-    }
-    unsigned bits = ((const uint16_t *)array)[i];
-    int shift = bits_of(dtype) - 1;
-    int exponent = (int)((bits & 0x7FFFu) >> shift);
-    unsigned mantissa = bits & ((1u << shift) - 1);
-    mantissa |= exponent > 0 ? 1u << shift : 0;
-    double x = ldexp(mantissa, (exponent > 0 ? exponent - 1 : 0)) *
-               ldexp(1.0, least_of(dtype));
-    return bits & 0x8000u ? -x : x;
 }
 
 /* ---------------------------------------------------------------- a problem */
@@ -213,7 +142,8 @@ problem_store(struct problem *p)
     p->bytes = filled(end * size + shift, 0xFF);
     for (size_t i = 0; i < n_out * n_in; i++) {
         size_t place = i / n_in * row + i % n_in * column;
-        put(p->bytes + shift + place * size, src->dtype, p->numbers[i]);
+        any_float_put(
+                p->bytes + shift + place * size, src->dtype, p->numbers[i]);
     }
     src->weights = p->bytes + shift;
     src->row_stride = row == n_in ? 0 : row;
@@ -281,7 +211,8 @@ group_read(struct group *g, const struct problem *p, size_t row, size_t index)
     g->n = m->n_in - g->first < m->group_size ? m->n_in - g->first
                                               : m->group_size;
     g->numbers = p->numbers + source * m->n_in + g->first;
-    g->scale = get(m->scales, m->scale_dtype, place * m->n_out + g->column);
+    g->scale = any_float_get(
+            m->scales, m->scale_dtype, place * m->n_out + g->column);
     g->zero = 8;
     if (m->qzeros != NULL) {
         uint32_t word = m->qzeros[(place * m->n_out + g->column) / 8];
@@ -320,7 +251,7 @@ check_scale(const struct group *g)
         max = fmax(max, g->numbers[i]);
     }
     if (g->p->asymmetric) {
-        double scale = to_type((max - min) / 15.0, dtype, 1);
+        double scale = any_float_scale((max - min) / 15.0, dtype);
         ck_assert_double_eq(g->scale, scale);
         ck_assert_int_le(abs(g->zero - (int)rint(-min / scale)), 1);
         ck_assert_double_le(fabs(-min / scale - g->zero), 0.50001);
@@ -331,7 +262,7 @@ check_scale(const struct group *g)
     double least = INFINITY;
     int known = 0;
     for (int i = 0; i < 3; i++) {
-        double scale = to_type(list[i], dtype, 1);
+        double scale = any_float_scale(list[i], dtype);
         known |= scale == g->scale;
         least = fmin(least, squared_error(g, scale, 8));
     }
@@ -428,7 +359,7 @@ START_TEST(random_weights)
             size_t kind = (n + k / p.m.group_size) % 5;
             x = kind == 0 ? 0.0 : kind == 1 ? -fabs(x) : x;
             p.numbers[n * p.src.n_in + k] =
-                    to_type(ldexp(x, exponent), dtype, 0);
+                    any_float_round(ldexp(x, exponent), dtype);
         }
     }
     problem_store(&p);
@@ -445,9 +376,10 @@ START_TEST(grids)
     struct problem p;
     problem_make(&p, (uint64_t)_i);
     /* What q * scale takes must fit the weights' type. */
-    int spare = bits_of(p.src.dtype) - 4;
-    int bits =
-            bits_of(p.m.scale_dtype) < spare ? bits_of(p.m.scale_dtype) : spare;
+    int spare = any_float_bits(p.src.dtype) - 4;
+    int bits = any_float_bits(p.m.scale_dtype) < spare
+                       ? any_float_bits(p.m.scale_dtype)
+                       : spare;
     for (size_t i = 0; i < p.src.n_out * p.src.n_in; i += 8) {
         /* The first word of a group has its extremes. */
         static double scale;

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "any_float.h"
 #include "packed_weight.h"
 #include "st_helpers.h"
 #include "test_random.h"
@@ -201,6 +202,51 @@ START_TEST(other_codes)
 }
 END_TEST
 
+/* -------------------------------------------------------------- fused rows */
+
+/* Rows of gate and up in one tensor, interleaved or one half after the other,
+ * and transposed or not: each weight is where the tensor's layout says, and is
+ * packed from there. */
+START_TEST(fused_rows)
+{
+    enum { N = 40, K = 24, STRIDE = 2 * N + 1 };
+    unsigned char bytes[2 * STRIDE * STRIDE];
+    float row[K];
+    int interleaved = _i & 1;
+    int transposed = _i >> 1 & 1;
+    size_t row_stride = transposed ? 1 : K + 1;
+    size_t column_stride = transposed ? STRIDE : 1;
+    /* Row r, column k holds K r + k. */
+    for (size_t r = 0; r < 2 * N; r++) {
+        for (size_t k = 0; k < K; k++) {
+            size_t at = 2 * (r * row_stride + k * column_stride);
+            any_float_put(bytes + at, F16, (double)(K * r + k));
+        }
+    }
+    for (size_t half = 0; half < 2; half++) {
+        struct w4_weight weight = {.n_out = N,
+                .n_in = K,
+                .row_first = interleaved ? half : half * N,
+                .row_step = interleaved ? 2 : 1,
+                .tensor_rows = 2 * N};
+        struct packed_weight p;
+        w4_float_set(&weight, bytes, F16, row_stride, column_stride);
+        weight.group_size = 8;
+        weight.has_zeros = _i >> 2 & 1;
+        for (size_t n = 0; n < N; n++) {
+            weight.scheme->read_row(&weight, n, row);
+            size_t r = interleaved ? 2 * n + half : half * N + n;
+            for (size_t k = 0; k < K; k++) {
+                ck_assert_double_eq((double)row[k], (double)(K * r + k));
+            }
+        }
+        packed_weight_make(&p, &weight, W4MOE_ORDER_RDNA3, NONE);
+        ST_CHECK_OK(packed_weight_compare(&p));
+        packed_weight_free(&p);
+    }
+}
+END_TEST
+
 int
 main(void)
 {
@@ -210,6 +256,7 @@ main(void)
     tcase_add_checked_fixture(tc, st_err_setup, st_err_teardown);
     tcase_add_loop_test(tc, form, 0, COUNT(joins));
     tcase_add_loop_test(tc, other_codes, 0, 24);
+    tcase_add_loop_test(tc, fused_rows, 0, 8);
     suite_add_tcase(suite, tc);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);

@@ -14,8 +14,8 @@
  *     32      0.097   0.086   0.087   0.082           0.081
  *     128     0.117   0.103   0.100   0.099           0.101
  *
- * The first two are needed all the same: they bring back weights that have
- * been of 4 bits before.
+ * |e| / 7 and e / -8 also bring back weights that have been of 4 bits
+ * before.
  *
  * Asymmetric: weight = (code - zero) * scale, scale = (max - min) / 15, zero
  * the nearest to -min / scale; the range [min, max] includes 0, which so is

@@ -5,6 +5,8 @@
  *
  *   blocks, scales   MXFP4 of GPT-OSS: U8 [E, N, K / 32, 16], [E, N, K / 32];
  *                    rows of gate and up alternate
+ *   weight           16 or 32 bits: [E, N, K] or [E, K, N], gate and up are
+ *                    halves or alternate, as config->fused tells
  *   bias             [E, N], in the order of the rows
  */
 #include "format/st_fused.h"
@@ -171,6 +173,49 @@ resolve_blocks(const struct fused *fused)
     return status;
 }
 
+/* Weights of 16 or 32 bits. Nothing in a square tensor tells its rows from its
+ * columns, so the model's type must. */
+static w4moe_status
+check_weight(const struct fused *fused)
+{
+    const struct w4_model_config *config = fused->config;
+    const struct w4_tensor *tensor = fused->parts->tensors[W4_PART_WEIGHT];
+    int by_rows = config->fused == W4_FUSED_ROWS;
+    const uint64_t shape[3] = {config->n_experts,
+            by_rows ? fused->rows : fused->columns,
+            by_rows ? fused->columns : fused->rows};
+    if (config->fused == W4_FUSED_NONE) {
+        return w4_fail(fused->err, W4MOE_UNSUPPORTED,
+                "tensor \"%s\": how models of type \"%s\" put all experts "
+                "in one tensor is not known",
+                w4_show_string(tensor->name).text,
+                w4_show_string(config->model_type).text);
+    }
+    return w4_tensor_is_float(tensor)
+                   ? check_shape(fused->err, tensor, shape, 3)
+                   : refuse_type(fused->err, tensor, "BF16, F16 or F32");
+}
+
+static w4moe_status
+resolve_weight(const struct fused *fused)
+{
+    const struct w4_model_config *config = fused->config;
+    const struct w4_tensor *tensor = fused->parts->tensors[W4_PART_WEIGHT];
+    int by_rows = config->fused == W4_FUSED_ROWS;
+    int alternate = config->fused == W4_FUSED_COLUMNS_INTERLEAVED;
+    w4moe_status status = check_weight(fused);
+    for (size_t e = 0; e < config->n_experts && status == W4MOE_OK; e++) {
+        const void *data = part_of_expert(tensor, config->n_experts, e);
+        for (int p = fused->first; p <= fused->last; p++) {
+            struct w4_weight *weight = weight_at(fused, e, p, alternate);
+            weight->name = tensor->name;
+            w4_float_set(weight, data, tensor->dtype,
+                    by_rows ? fused->columns : 1, by_rows ? 1 : fused->rows);
+        }
+    }
+    return status;
+}
+
 /* ---------------------------------------------------------------- one matrix */
 
 static const struct w4_tensor *
@@ -188,21 +233,24 @@ static w4moe_status
 resolve(const struct fused *fused)
 {
     const struct w4_parts *parts = fused->parts;
-    const struct w4_tensor *blocks = parts->tensors[W4_PART_BLOCKS];
-    if (blocks == NULL) {
-        const struct w4_tensor *weight = parts->tensors[W4_PART_WEIGHT];
-        return w4_fail(fused->err,
-                weight != NULL ? W4MOE_UNSUPPORTED : W4MOE_FORMAT,
-                "tensor \"%s\" of all experts: no blocks beside it",
+    int is_blocks = parts->tensors[W4_PART_BLOCKS] != NULL;
+    unsigned allowed = is_blocks ? 1u << W4_PART_BLOCKS | 1u << W4_PART_SCALES
+                                 : 1u << W4_PART_WEIGHT;
+    if (!is_blocks && parts->tensors[W4_PART_WEIGHT] == NULL) {
+        return w4_fail(fused->err, W4MOE_FORMAT,
+                "tensor \"%s\" of all experts: no blocks or weight beside it",
                 w4_show_string(any_part(parts)->name).text);
     }
-    w4moe_status status = w4_parts_only(fused->err, parts,
-            1u << W4_PART_BLOCKS | 1u << W4_PART_SCALES | 1u << W4_PART_BIAS,
-            w4_scheme_mxfp4.name);
+    w4moe_status status =
+            w4_parts_only(fused->err, parts, allowed | 1u << W4_PART_BIAS,
+                    is_blocks ? w4_scheme_mxfp4.name : w4_scheme_float.name);
     if (status == W4MOE_OK) {
         status = check_bias(fused);
     }
-    return status == W4MOE_OK ? resolve_blocks(fused) : status;
+    if (status != W4MOE_OK) {
+        return status;
+    }
+    return is_blocks ? resolve_blocks(fused) : resolve_weight(fused);
 }
 
 w4moe_status

@@ -358,7 +358,7 @@ START_TEST(all_experts_refused)
             {0, tensor("gb", W4MOE_I32, codes, E, 2 * I, H / 32, 16),
                     W4MOE_UNSUPPORTED, "is I32, not U8"},
             {0, tensor("", W4MOE_U8, codes, E, 2 * I, H / 32, 16), W4MOE_FORMAT,
-                    "no blocks beside it"},
+                    "no blocks or weight beside it"},
             {1, tensor("gs", W4MOE_U8, scales, E, 2 * I, 1, 0), W4MOE_FORMAT,
                     "[3, 192, 1]"},
             {1, tensor("gs", W4MOE_BF16, scales, E, 2 * I, H / 32, 0),

@@ -33,11 +33,12 @@ mxfp4_rows(struct w4_err *err, const struct w4_weight *weight,
         const unsigned char *from = scales + row * n_groups;
         const unsigned char *nan = memchr(from, E8M0_NAN, n_groups);
         if (nan != NULL) {
+            const char *name = weight->name != NULL ? weight->name : "scales";
             return w4_fail(err, W4MOE_FORMAT,
-                    "MXFP4 scale of row %zu, group %zu (columns from %zu on) "
-                    "is NaN (byte %d)",
-                    row, (size_t)(nan - from),
-                    (size_t)(nan - from) * weight->group_size, E8M0_NAN);
+                    "tensor \"%s\": the scale of row %zu, group %zu is NaN "
+                    "(byte %d)",
+                    w4_show_string(name).text, row, (size_t)(nan - from),
+                    E8M0_NAN);
         }
         out->codes[r] = codes + row * (weight->n_in / 2);
         memcpy(own + r * n_groups, from, n_groups);
@@ -159,5 +160,6 @@ w4_mxfp4_resolve(struct w4_err *err, struct w4_weight *weight,
         return status;
     }
     w4_mxfp4_set(weight, tensors[codes]->data, tensors[scales]->data);
+    weight->name = tensors[scales]->name;
     return w4_bias_take(err, weight, tensors[W4_PART_BIAS]);
 }

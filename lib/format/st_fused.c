@@ -165,9 +165,10 @@ resolve_blocks(const struct fused *fused)
     }
     for (size_t e = 0; e < n_experts && status == W4MOE_OK; e++) {
         for (int p = fused->first; p <= fused->last; p++) {
-            w4_mxfp4_set(weight_at(fused, e, p, 1),
-                    part_of_expert(blocks, n_experts, e),
+            struct w4_weight *weight = weight_at(fused, e, p, 1);
+            w4_mxfp4_set(weight, part_of_expert(blocks, n_experts, e),
                     part_of_expert(scales, n_experts, e));
+            weight->name = scales->name;
         }
     }
     return status;

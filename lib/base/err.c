@@ -22,6 +22,33 @@ w4_err_fini(struct w4_err *err)
     pthread_mutex_destroy(&err->lock);
 }
 
+/* Also U+0080 to U+009F, which terminals may take for commands. */
+static int
+is_control(const char *text, size_t left)
+{
+    unsigned char c = (unsigned char)text[0];
+    if (c < 0x20 || c == 0x7F) {
+        return 1;
+    }
+    return c == 0xC2 && left > 1 && (unsigned char)text[1] < 0xA0;
+}
+
+/* Texts hold names and values from files, and are one line. */
+static void
+replace_controls(char *text)
+{
+    size_t size = strlen(text);
+    for (size_t i = 0; i < size; i++) {
+        if (is_control(text + i, size - i)) {
+            int is_long = (unsigned char)text[i] == 0xC2;
+            text[i] = '?';
+            if (is_long) {
+                text[++i] = '?';
+            }
+        }
+    }
+}
+
 /* This thread's slot; if it has none, a free one or the oldest. Locked. */
 static struct w4_err_slot *
 slot_take(struct w4_err *err)
@@ -62,6 +89,7 @@ w4_fail(struct w4_err *err, w4moe_status status, const char *format, ...)
     va_start(args, format);
     vsnprintf(text, sizeof(text), format, args);
     va_end(args);
+    replace_controls(text);
     record(err, text);
     if (err->log != NULL) {
         err->log(err->log_user, W4MOE_LOG_ERROR, text);
@@ -80,6 +108,7 @@ w4_log(struct w4_err *err, w4moe_log_level level, const char *format, ...)
     va_start(args, format);
     vsnprintf(text, sizeof(text), format, args);
     va_end(args);
+    replace_controls(text);
     err->log(err->log_user, level, text);
 }
 

@@ -39,11 +39,12 @@ extern void w4_err_init(struct w4_err *err, w4moe_log_fn *log, void *log_user);
 extern void w4_err_fini(struct w4_err *err);
 
 /** Records and logs a failure of this thread; returns status. err may be
- * NULL. */
+ * NULL. Control characters, which a name from a file may have, become '?'. */
 extern w4moe_status w4_fail(struct w4_err *err, w4moe_status status,
         const char *format, ...) __attribute__((format(printf, 3, 4)));
 
-/** Sends one line to the log, without recording a failure. */
+/** Sends one line to the log, without recording a failure. Control characters
+ * become '?'. */
 extern void w4_log(struct w4_err *err, w4moe_log_level level,
         const char *format, ...) __attribute__((format(printf, 3, 4)));
 

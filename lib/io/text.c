@@ -15,32 +15,6 @@ is_continuation(char c)
     return ((unsigned char)c & 0xC0u) == 0x80u;
 }
 
-/* Also U+0080 to U+009F, which terminals may take for commands. */
-static int
-is_control(const char *text, size_t left)
-{
-    unsigned char c = (unsigned char)text[0];
-    if (c < 0x20 || c == 0x7F) {
-        return 1;
-    }
-    return c == 0xC2 && left > 1 && (unsigned char)text[1] < 0xA0;
-}
-
-static void
-replace_controls(char *text)
-{
-    size_t size = strlen(text);
-    for (size_t i = 0; i < size; i++) {
-        if (is_control(text + i, size - i)) {
-            int is_long = (unsigned char)text[i] == 0xC2;
-            text[i] = '?';
-            if (is_long) {
-                text[++i] = '?';
-            }
-        }
-    }
-}
-
 struct w4_shown
 w4_show(const char *text, size_t size)
 {
@@ -56,7 +30,6 @@ w4_show(const char *text, size_t size)
         shown.text[i] = text[i] != '\0' ? text[i] : '?';
     }
     strcpy(shown.text + n, n < size ? "..." : "");
-    replace_controls(shown.text);
     return shown;
 }
 
@@ -82,7 +55,6 @@ w4_show_path(const char *path)
         at = 3;
     }
     memcpy(shown.text + at, path + start, size - start + 1);
-    replace_controls(shown.text);
     return shown;
 }
 

@@ -11,7 +11,8 @@
 
 enum { W4_SHOWN_SIZE = 192 };
 
-/** A text as it may stand in a message: short, without control characters. */
+/** A text as it may stand in a message: short. Control characters are replaced
+ * in all of a message, by w4_fail(). */
 struct w4_shown {
     char text[W4_SHOWN_SIZE];
 };

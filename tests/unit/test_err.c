@@ -67,6 +67,19 @@ START_TEST(one_thread)
 }
 END_TEST
 
+/* Names from a file may have anything in them; a text stays one line. */
+START_TEST(controls)
+{
+    static const char name[] = "a\nb\t\x7F\x1B[0m\xC2\x85\xC3\xA9";
+    static const char shown[] = "a?b???[0m??\xC3\xA9, \xC2";
+    (void)w4_fail(&err, W4MOE_FORMAT, "%s, \xC2", name);
+    ck_assert_str_eq(w4_err_text(&err), shown);
+    ck_assert_str_eq(logged.text, shown);
+    w4_log(&err, W4MOE_LOG_INFO, "%s", name);
+    ck_assert_str_eq(logged.text, "a?b???[0m??\xC3\xA9");
+}
+END_TEST
+
 START_TEST(no_sink_and_no_log)
 {
     struct w4_err quiet;
@@ -259,6 +272,7 @@ main(void)
     tcase_set_timeout(tc, 0);
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_add_test(tc, one_thread);
+    tcase_add_test(tc, controls);
     tcase_add_test(tc, no_sink_and_no_log);
     tcase_add_test(tc, long_text);
     tcase_add_test(tc, thread_after_thread);

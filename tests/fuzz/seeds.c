@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: MIT
+ * Copyright (C) 2026 The w4moe authors */
+/* Where fuzzing begins: what the tests read anyway, each in the form that a
+ * target takes. */
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ct_container.h"
+#include "fuzz.h"
+#include "st_helpers.h"
+#include "test_folder.h"
+
+/* Where the seeds of one target go. */
+struct taker {
+    fuzz_seed_fn *take;
+    void *user;
+};
+
+static void
+give(const struct taker *to, const char *name, const void *data, size_t size)
+{
+    to->take(to->user, name, data, size);
+}
+
+static void
+give_file(const struct taker *to, const char *name, const char *path)
+{
+    size_t size;
+    unsigned char *data = test_file_read(path, &size);
+    give(to, name, data, size);
+    free(data);
+}
+
+/* A file of each checkpoint in tests/data. */
+static void
+give_data(const struct taker *to, const char *file)
+{
+    static const char *const folders[] = {"ct-actorder-g64-bf16",
+            "ct-asym-g64-fp16", "ct-channel-bf16-single", "ct-sym-g128-fp16",
+            "ct-sym-g32-bf16"};
+    for (size_t i = 0; i < sizeof(folders) / sizeof(folders[0]); i++) {
+        char path[256];
+        snprintf(path, sizeof(path), "tests/data/%s/%s", folders[i], file);
+        if (test_file_exists(test_source_path(path))) {
+            give_file(to, folders[i], test_source_path(path));
+        }
+    }
+}
+
+/* The tests' own checkpoints, as folders, one file in each; not the largest. */
+static void
+each_model(const struct taker *to,
+        void (*use)(const struct taker *to, const struct ct_model *model))
+{
+    for (int i = 0; i < CT_N_SPECS - 1; i++) {
+        struct ct_spec spec = ct_specs[i];
+        struct ct_model model;
+        spec.n_files = 1;
+        ct_model_make(&model, &spec);
+        ct_model_write(&model, test_subfolder(test_path("model")));
+        use(to, &model);
+        ct_model_free(&model);
+    }
+}
+
+/* ----------------------------------------------------------------- targets */
+
+static void
+give_weights(const struct taker *to, const struct ct_model *model)
+{
+    give_file(to, model->spec.label, test_path("model/model.safetensors"));
+}
+
+static void
+st_header(const struct taker *to)
+{
+    /* As the tests of lib/io have it: ' stands for ". */
+    unsigned char file[8 + 512 + ST_SMALL_DATA] = {0};
+    size_t n = strlen(st_small);
+    ck_assert_uint_le(n, 512);
+    file[0] = (unsigned char)n;
+    file[1] = (unsigned char)(n >> 8);
+    for (size_t i = 0; i < n; i++) {
+        char c = st_small[i];
+        file[8 + i] = (unsigned char)(c == '\'' ? '"' : c);
+    }
+    give(to, "small", file, 8 + n + ST_SMALL_DATA);
+    each_model(to, give_weights);
+}
+
+static void
+st_index(const struct taker *to)
+{
+    give_data(to, "model.safetensors.index.json");
+}
+
+static void
+model_config(const struct taker *to)
+{
+    give_data(to, "config.json");
+}
+
+static void
+json_scan(const struct taker *to)
+{
+    static const char text[] = "{\"a\":[1,-2.5e+3,true,false,null,{}],"
+                               "\"\\u00e9\\ud83d\\ude00\\n\":\"\\\\\"} ";
+    give(to, "values", text, sizeof(text) - 1);
+    model_config(to);
+    st_index(to);
+}
+
+static void
+expert_name(const struct taker *to)
+{
+    static const char *const names[] = {
+            "model.layers.0.mlp.experts.7.gate_proj.weight_packed",
+            "layers.11.block_sparse_moe.experts.0.w2.weight_scale",
+            "model.layers.3.mlp.gate.e_score_correction_bias",
+            "language_model.model.layers.1.feed_forward.router.weight",
+            "mtp.layers.0.mlp.experts.1.up_proj.weight_packed",
+            "model.layers.1.mlp.shared_experts.gate_proj.weight",
+    };
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        give(to, names[i], names[i], strlen(names[i]));
+    }
+}
+
+static void
+give_containers(const struct taker *to, const struct ct_model *model)
+{
+    static const w4moe_order orders[] = {W4MOE_ORDER_TILE, W4MOE_ORDER_RDNA3};
+    for (int i = 0; i < 2; i++) {
+        ct_convert(model, orders[i], "seed.safetensors");
+        give_file(to, model->spec.label, test_path("seed.safetensors"));
+    }
+}
+
+static void
+container(const struct taker *to)
+{
+    ct_ctx_setup();
+    each_model(to, give_containers);
+    ct_ctx_teardown();
+}
+
+static void
+give_checkpoint(const struct taker *to, const struct ct_model *model)
+{
+    size_t n_config;
+    size_t n_weights;
+    unsigned char *config =
+            test_file_read(test_path("model/config.json"), &n_config);
+    unsigned char *weights =
+            test_file_read(test_path("model/model.safetensors"), &n_weights);
+    unsigned char *input = malloc(4 + n_config + n_weights);
+    ck_assert_ptr_nonnull(input);
+    for (int i = 0; i < 4; i++) {
+        input[i] = (unsigned char)(n_config >> 8 * i);
+    }
+    memcpy(input + 4, config, n_config);
+    memcpy(input + 4 + n_config, weights, n_weights);
+    give(to, model->spec.label, input, 4 + n_config + n_weights);
+    free(input);
+    free(weights);
+    free(config);
+}
+
+static void
+checkpoint(const struct taker *to)
+{
+    each_model(to, give_checkpoint);
+}
+
+void
+fuzz_seeds(const char *target, fuzz_seed_fn *take, void *user)
+{
+    static const struct {
+        const char *target;
+        void (*make)(const struct taker *to);
+    } makers[] = {
+            {"checkpoint", checkpoint},
+            {"container", container},
+            {"expert_name", expert_name},
+            {"json_scan", json_scan},
+            {"model_config", model_config},
+            {"st_header", st_header},
+            {"st_index", st_index},
+    };
+    const struct taker to = {take, user};
+    for (size_t i = 0; i < sizeof(makers) / sizeof(makers[0]); i++) {
+        if (strcmp(makers[i].target, target) == 0) {
+            makers[i].make(&to);
+        }
+    }
+}

@@ -82,9 +82,15 @@ extern void fuzz_folder_write(
 
 /* ---------------------------------------------------------------- mutators */
 
-/** A mutator of safetensors files: mostly it changes the header's text, and
- * makes its length right again; else the data, or anything. */
+/** A mutator of safetensors files: fuzz_mutate_tensors(); or it changes the
+ * header's text, and makes its length right again; else the data, or
+ * anything. */
 extern size_t fuzz_mutate_st(
+        uint8_t *data, size_t size, size_t max_size, unsigned seed);
+
+/** Changes what a good safetensors file holds, so that it is a good one again.
+ * Returns 0, and has changed nothing, if it is none, or too large. */
+extern size_t fuzz_mutate_tensors(
         uint8_t *data, size_t size, size_t max_size, unsigned seed);
 
 /** A checkpoint of one file as one input: 4 bytes, little-endian, the length of

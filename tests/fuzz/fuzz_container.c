@@ -1,10 +1,15 @@
 /* SPDX-License-Identifier: MIT
  * Copyright (C) 2026 The w4moe authors */
-/* A container as foreign bytes: whatever opens can be used. */
+/* A container as foreign bytes: whatever opens can be used, and computes
+ * something. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "fuzz.h"
+
+/* Tokens of a call; what a layer, or its router, may say of a file that is
+ * good. */
+enum { TOKENS = 3, CHOOSY = FUZZ_READER | FUZZ_BIT(W4MOE_INVALID) };
 
 /* Every expert as floats. There are 8 codes in 4 bytes of the file, so they are
  * not much longer than it. */
@@ -23,16 +28,68 @@ use_matrix(const w4moe_file *file, uint32_t layer, w4moe_which which)
     free(out);
 }
 
-/* What a program does that runs a layer. Backends may have wishes of their own,
- * and say so. */
+/* A call of three tokens: its experts are given, or the layer's router chooses
+ * them. All arrays are of their own size. Routers and backends may have wishes
+ * of their own, and say so. */
 static void
-use_layer(const w4moe_file *file, uint32_t layer)
+compute(const w4moe_layer *layer, w4moe_workspace *ws,
+        const w4moe_file_info *info, size_t top_k, int is_routed)
 {
-    w4moe_layer *loaded = NULL;
-    w4moe_status status = w4moe_layer_load(fuzz_ctx(), &loaded, file, layer, 0);
-    if (fuzz_status(status, FUZZ_READER | FUZZ_BIT(W4MOE_INVALID))) {
-        w4moe_layer_destroy(loaded);
+    size_t n = TOKENS * info->hidden_size;
+    size_t n_chosen = TOKENS * top_k;
+    uint16_t *x = calloc(n, sizeof(*x));
+    uint16_t *out = calloc(n, sizeof(*out));
+    int32_t *ids = calloc(n_chosen, sizeof(*ids));
+    float *weights = calloc(n_chosen, sizeof(*weights));
+    float *logits = calloc(TOKENS * info->n_experts, sizeof(*logits));
+    FUZZ_CHECK(x != NULL && out != NULL && ids != NULL && weights != NULL &&
+               logits != NULL);
+    for (size_t i = 0; i < n; i++) {
+        x[i] = (uint16_t)(0x3F00 + i % 200);
     }
+    for (size_t i = 0; i < n_chosen; i++) {
+        ids[i] = (int32_t)(i % info->n_experts);
+        weights[i] = 0.5f;
+    }
+    const w4moe_forward_args args = {
+            .struct_size = sizeof(args),
+            .out = out,
+            .x = x,
+            .dtype = W4MOE_BF16,
+            .n_tokens = TOKENS,
+            .top_k = top_k,
+            .ids = is_routed ? NULL : ids,
+            .weights = is_routed ? NULL : weights,
+            .router_logits = is_routed ? logits : NULL,
+            .logits_dtype = W4MOE_F32,
+    };
+    w4moe_status status = w4moe_forward(layer, ws, &args);
+    fuzz_status(status, is_routed ? CHOOSY : FUZZ_BIT(W4MOE_OK));
+    free(logits);
+    free(weights);
+    free(ids);
+    free(out);
+    free(x);
+}
+
+/* What a program does that runs a layer. */
+static void
+use_layer(const w4moe_file *file, const w4moe_file_info *info, uint32_t layer)
+{
+    size_t top_k = info->top_k < 8 ? info->top_k : 1;
+    w4moe_layer *loaded = NULL;
+    w4moe_workspace *ws = NULL;
+    w4moe_status status = w4moe_layer_load(fuzz_ctx(), &loaded, file, layer, 0);
+    if (fuzz_status(status, CHOOSY)) {
+        status = w4moe_workspace_create(loaded, &ws, TOKENS, top_k);
+        FUZZ_CHECK(fuzz_status(status, FUZZ_BIT(W4MOE_OK)));
+        compute(loaded, ws, info, top_k, 0);
+        if (info->router.kind != W4MOE_ROUTER_NONE) {
+            compute(loaded, ws, info, top_k, 1);
+        }
+    }
+    w4moe_workspace_destroy(ws);
+    w4moe_layer_destroy(loaded);
 }
 
 static void
@@ -46,7 +103,7 @@ use_file(const w4moe_file *file)
         FUZZ_CHECK(i == 0 || info.layers[i - 1] < info.layers[i]);
         use_matrix(file, info.layers[i], W4MOE_W13);
         use_matrix(file, info.layers[i], W4MOE_W2);
-        use_layer(file, info.layers[i]);
+        use_layer(file, &info, info.layers[i]);
     }
     status = w4moe_file_verify(file);
     fuzz_status(status, FUZZ_BIT(W4MOE_OK) | FUZZ_BIT(W4MOE_MISMATCH));

@@ -14,6 +14,13 @@ size_t
 fuzz_mutate_st(uint8_t *data, size_t size, size_t max_size, unsigned seed)
 {
     uint8_t header[HEADER_MAX];
+    if (seed % 4 != 0) {
+        size_t n_good = fuzz_mutate_tensors(data, size, max_size, seed / 4);
+        if (n_good != 0) {
+            return n_good;
+        }
+    }
+    seed /= 4;
     uint64_t n = size >= PREFIX ? w4_load_le64(data) : 0;
     if (seed % 8 == 0 || size < PREFIX || n > size - PREFIX || n > HEADER_MAX) {
         return LLVMFuzzerMutate(data, size, max_size);

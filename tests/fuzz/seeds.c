@@ -49,13 +49,16 @@ give_data(const struct taker *to, const char *file)
     }
 }
 
-/* The tests' own checkpoints, as folders, one file in each; not the largest. */
+/* The tests' own checkpoints, as folders, one file in each; instead of the
+ * largest one that has a whole tile. */
 static void
 each_model(const struct taker *to,
         void (*use)(const struct taker *to, const struct ct_model *model))
 {
-    for (int i = 0; i < CT_N_SPECS - 1; i++) {
-        struct ct_spec spec = ct_specs[i];
+    static const struct ct_spec tile = {
+            "a tile", CT_MIXTRAL, 1, 0, 2, 128, 64, 64, W4MOE_F32, 0, 0, 0, 1};
+    for (int i = 0; i < CT_N_SPECS; i++) {
+        struct ct_spec spec = i < CT_N_SPECS - 1 ? ct_specs[i] : tile;
         struct ct_model model;
         spec.n_files = 1;
         ct_model_make(&model, &spec);
@@ -128,6 +131,33 @@ expert_name(const struct taker *to)
     }
 }
 
+/* What no checkpoint has yet that is converted: biases, and codes E2M1. */
+static void
+give_rest(const struct taker *to, const struct ct_model *model)
+{
+    const struct ct_spec *spec = &model->spec;
+    static const unsigned char zeros[4096];
+    struct mini mini;
+    mini_read(&mini, test_path("seed.safetensors"));
+    for (int i = 0; i < 2; i++) {
+        static const char *const names[] = {
+                "layers.0.w13.bias", "layers.0.w2.bias"};
+        const uint64_t shape[2] = {spec->n_experts,
+                i == 0 ? 2 * spec->intermediate : spec->hidden};
+        size_t n_bytes = 4 * (size_t)(shape[0] * shape[1]);
+        ck_assert_uint_le(n_bytes, sizeof(zeros));
+        mini_add(&mini, names[i], "F32", 2, shape, zeros, n_bytes);
+        char key[64];
+        snprintf(key, sizeof(key), "xxh3.%s", names[i]);
+        mini_set(&mini, key, "0");
+    }
+    mini_set(&mini, "code", "e2m1");
+    const char *path = test_path("rest.safetensors");
+    mini_write(&mini, path, 64);
+    give_file(to, "E2M1 and biases", path);
+    mini_free(&mini);
+}
+
 static void
 give_containers(const struct taker *to, const struct ct_model *model)
 {
@@ -135,6 +165,9 @@ give_containers(const struct taker *to, const struct ct_model *model)
     for (int i = 0; i < 2; i++) {
         ct_convert(model, orders[i], "seed.safetensors");
         give_file(to, model->spec.label, test_path("seed.safetensors"));
+        if (i == 0 && !model->spec.zero_points && model->spec.n_layers == 1) {
+            give_rest(to, model);
+        }
     }
 }
 

@@ -228,6 +228,17 @@ get_number(struct meta_reader *r, const char *key)
     return value;
 }
 
+/* The same, for a bound: not negative. */
+static float
+get_bound(struct meta_reader *r, const char *key)
+{
+    float value = get_number(r, key);
+    if (value < 0.0f) {
+        refuse(r, key, w4_st_metadata(r->set, key));
+    }
+    return value;
+}
+
 static w4moe_activation_kind
 get_activation_kind(struct meta_reader *r)
 {
@@ -304,6 +315,22 @@ check_kinds(struct meta_reader *r, struct w4_meta *m)
     }
 }
 
+/* What values have to do with each other. */
+static void
+check_values(struct meta_reader *r, const struct w4_meta *meta)
+{
+    const w4moe_activation *act = &meta->activation;
+    if (meta->top_k > meta->n_experts_total) {
+        refuse(r, "top_k", w4_st_metadata(r->set, "top_k"));
+    }
+    if (act->kind == W4MOE_ACT_SWIGLUOAI_UNINTERLEAVE && act->limit == 0.0f) {
+        refuse(r, "activation.limit", NULL);
+    }
+    if (act->kind == W4MOE_ACT_SITU && act->beta == 0.0f) {
+        refuse(r, "activation.beta", NULL);
+    }
+}
+
 /* Everything but the version. */
 static w4moe_status
 read_fields(
@@ -332,11 +359,11 @@ read_fields(
                     {
                             .struct_size = sizeof(m.activation),
                             .kind = get_activation_kind(&r),
-                            .limit = get_number(&r, "activation.limit"),
+                            .limit = get_bound(&r, "activation.limit"),
                             .alpha = get_number(&r, "activation.alpha"),
                             .beta = get_number(&r, "activation.beta"),
                             .linear_beta =
-                                    get_number(&r, "activation.linear_beta"),
+                                    get_bound(&r, "activation.linear_beta"),
                     },
             .router =
                     {
@@ -352,6 +379,7 @@ read_fields(
             .model_type = get(&r, "model_type"),
     };
     check_kinds(&r, &m);
+    check_values(&r, &m);
     if (r.status == W4MOE_OK) {
         *meta = m;
     }

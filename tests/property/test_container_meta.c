@@ -92,6 +92,7 @@ START_TEST(sizes)
             refused_value(keys[k], wrong[i], W4MOE_FORMAT);
         }
     }
+    refused_value("top_k", "3", W4MOE_FORMAT); /* of 2 experts */
     same();
     end();
 }
@@ -163,6 +164,12 @@ START_TEST(numbers)
             "activation.beta", "activation.linear_beta", "router.scale"};
     static const char *const wrong[] = {
             "", "x", "1x", "1,5", "inf", "nan", "1e999", "-inf", "NAN(1)"};
+    static const char *const bounds[] = {
+            "activation.limit", "activation.linear_beta"};
+    /* Without these their kind means nothing. */
+    static const char *const needs[][2] = {
+            {"swigluoai_uninterleave", "activation.limit"},
+            {"situ", "activation.beta"}};
     static const char *const counts[] = {"router.n_group", "router.topk_group"};
     static const char *const bad_counts[] = {
             "", "x", "-1", "1.5", "2147483648", "99999999999999999999"};
@@ -174,6 +181,19 @@ START_TEST(numbers)
         mini_set(&mini, keys[k], "1.25");
         same();
         mini_set(&mini, keys[k], NULL);
+    }
+    for (size_t k = 0; k < COUNT(bounds); k++) {
+        refused_value(bounds[k], "-1.25", W4MOE_FORMAT);
+        mini_set(&mini, bounds[k], NULL);
+    }
+    for (size_t k = 0; k < COUNT(needs); k++) {
+        mini_set(&mini, "activation", needs[k][0]);
+        refused_value(needs[k][1], NULL, W4MOE_FORMAT);
+        refused_value(needs[k][1], "0", W4MOE_FORMAT);
+        mini_set(&mini, needs[k][1], "1.25");
+        same();
+        mini_set(&mini, needs[k][1], NULL);
+        mini_set(&mini, "activation", "silu");
     }
     for (size_t k = 0; k < COUNT(counts); k++) {
         for (size_t i = 0; i < COUNT(bad_counts); i++) {

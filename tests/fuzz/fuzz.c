@@ -11,6 +11,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "base/bytes.h"
+
 #if defined(__SANITIZE_ADDRESS__)
 #define HAS_ADDRESS_SANITIZER 1
 #elif defined(__has_feature)
@@ -246,4 +248,45 @@ fuzz_folder_write(const char *name, const uint8_t *data, size_t size)
     FUZZ_CHECK(fd >= 0);
     write_all(fd, data, size);
     close(fd);
+}
+
+void
+fuzz_split(struct fuzz_part *parts, size_t n, const uint8_t *data, size_t size)
+{
+    for (size_t i = 0; i < n; i++) {
+        size_t n_part = size;
+        if (i + 1 < n) {
+            size_t length = size >= 4 ? w4_load_le32(data) : 0;
+            size_t prefix = size >= 4 ? 4 : size;
+            data += prefix;
+            size -= prefix;
+            n_part = length < size ? length : size;
+        }
+        parts[i].data = data;
+        parts[i].size = n_part;
+        data += n_part;
+        size -= n_part;
+    }
+}
+
+size_t
+fuzz_join(uint8_t *out, size_t room, const struct fuzz_part *parts, size_t n)
+{
+    size_t size = 0;
+    for (size_t i = 0; i < n; i++) {
+        size_t n_part = parts[i].size;
+        size_t prefix = i + 1 < n ? 4 : 0;
+        if (n_part > UINT32_MAX || room - size < prefix ||
+                room - size - prefix < n_part) {
+            return 0;
+        }
+        for (size_t b = 0; b < prefix; b++) {
+            out[size++] = (uint8_t)(n_part >> 8 * b);
+        }
+        if (n_part > 0) {
+            memcpy(out + size, parts[i].data, n_part);
+        }
+        size += n_part;
+    }
+    return size;
 }

@@ -80,6 +80,21 @@ extern const char *fuzz_folder(void);
 extern void fuzz_folder_write(
         const char *name, const uint8_t *data, size_t size);
 
+/** Several files as one input: before each but the last 4 bytes,
+ * little-endian, with its length. A length beyond the end means all that is
+ * there. */
+struct fuzz_part {
+    const uint8_t *data;
+    size_t size;
+};
+enum { FUZZ_PARTS_MAX = 4 };
+extern void fuzz_split(
+        struct fuzz_part *parts, size_t n, const uint8_t *data, size_t size);
+
+/** The reverse. Returns the size, 0 if there is not enough room. */
+extern size_t fuzz_join(
+        uint8_t *out, size_t room, const struct fuzz_part *parts, size_t n);
+
 /* ---------------------------------------------------------------- mutators */
 
 /** A mutator of safetensors files: fuzz_mutate_tensors(); or it changes the
@@ -93,17 +108,10 @@ extern size_t fuzz_mutate_st(
 extern size_t fuzz_mutate_tensors(
         uint8_t *data, size_t size, size_t max_size, unsigned seed);
 
-/** A checkpoint of one file as one input: 4 bytes, little-endian, the length of
- * config.json; that; the safetensors file. A length beyond the end means all
- * that is there. */
-struct fuzz_checkpoint {
-    const uint8_t *config;
-    size_t config_size;
-    const uint8_t *weights;
-    size_t weights_size;
-};
-extern struct fuzz_checkpoint fuzz_checkpoint_split(
-        const uint8_t *data, size_t size);
+/** A mutator of n such files, 2 at least: it changes one of them; those from
+ * first_st on are safetensors files. */
+extern size_t fuzz_mutate_parts(uint8_t *data, size_t size, size_t max_size,
+        unsigned seed, size_t n, size_t first_st);
 
 /* ------------------------------------------------------------------- seeds */
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * Copyright (C) 2026 The w4moe authors */
 /* A conversion of a checkpoint of foreign bytes, config.json and one
- * safetensors file: see struct fuzz_checkpoint. It is refused before anything
+ * safetensors file: see struct fuzz_part. It is refused before anything
  * is written, or it comes to its end, and the container is good. */
 #include <dirent.h>
 #include <stdio.h>
@@ -9,7 +9,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/bytes.h"
 #include "fuzz.h"
 
 /* Bytes of a container that is written in earnest. */
@@ -66,9 +65,10 @@ int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     const char *folder = fuzz_folder();
-    struct fuzz_checkpoint input = fuzz_checkpoint_split(data, size);
-    fuzz_folder_write("config.json", input.config, input.config_size);
-    fuzz_folder_write("model.safetensors", input.weights, input.weights_size);
+    struct fuzz_part parts[2];
+    fuzz_split(parts, 2, data, size);
+    fuzz_folder_write("config.json", parts[0].data, parts[0].size);
+    fuzz_folder_write("model.safetensors", parts[1].data, parts[1].size);
     unsigned n_files = count_files(folder);
     w4moe_convert_options options = {
             .struct_size = sizeof(options), .dry_run = 1};
@@ -86,32 +86,9 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     return 0;
 }
 
-/* Changes one of the two files. */
 size_t
 LLVMFuzzerCustomMutator(
         uint8_t *data, size_t size, size_t max_size, unsigned seed)
 {
-    struct fuzz_checkpoint input = fuzz_checkpoint_split(data, size);
-    if (size < 4 || seed % 16 == 0) {
-        return LLVMFuzzerMutate(data, size, max_size);
-    }
-    size_t n_config = input.config_size;
-    if (seed % 4 != 0) {
-        uint8_t *weights = data + 4 + n_config;
-        return 4 + n_config +
-               fuzz_mutate_st(weights, input.weights_size,
-                       max_size - 4 - n_config, seed / 16);
-    }
-    size_t n_weights = input.weights_size;
-    uint8_t *config = malloc(max_size);
-    FUZZ_CHECK(config != NULL);
-    memcpy(config, data + 4, n_config);
-    size_t n_new = LLVMFuzzerMutate(config, n_config, max_size - 4 - n_weights);
-    memmove(data + 4 + n_new, data + 4 + n_config, n_weights);
-    memcpy(data + 4, config, n_new);
-    for (int i = 0; i < 4; i++) {
-        data[i] = (uint8_t)(n_new >> 8 * i);
-    }
-    free(config);
-    return 4 + n_new + n_weights;
+    return fuzz_mutate_parts(data, size, max_size, seed, 2, 1);
 }

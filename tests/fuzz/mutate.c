@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT
  * Copyright (C) 2026 The w4moe authors */
 /* Mutators that know where a file's parts are. */
+#include <stdlib.h>
+
 #include "base/bytes.h"
 #include "fuzz.h"
 
@@ -41,16 +43,31 @@ fuzz_mutate_st(uint8_t *data, size_t size, size_t max_size, unsigned seed)
     return PREFIX + n_new + n_data;
 }
 
-struct fuzz_checkpoint
-fuzz_checkpoint_split(const uint8_t *data, size_t size)
+size_t
+fuzz_mutate_parts(uint8_t *data, size_t size, size_t max_size, unsigned seed,
+        size_t n, size_t first_st)
 {
-    struct fuzz_checkpoint c = {.config = data};
-    if (size >= 4) {
-        size_t n = w4_load_le32(data);
-        c.config = data + 4;
-        c.config_size = n < size - 4 ? n : size - 4;
-        c.weights = c.config + c.config_size;
-        c.weights_size = size - 4 - c.config_size;
+    struct fuzz_part parts[FUZZ_PARTS_MAX];
+    if (seed % 16 == 0) {
+        return LLVMFuzzerMutate(data, size, max_size);
     }
-    return c;
+    fuzz_split(parts, n, data, size);
+    /* The later ones are larger, and have more to find. */
+    size_t i = seed / 16 % 4 == 0 ? seed / 64 % n : n - 1 - seed / 64 % 2;
+    uint8_t *part = malloc(max_size);
+    uint8_t *out = malloc(max_size);
+    FUZZ_CHECK(part != NULL && out != NULL);
+    if (parts[i].size > 0) {
+        memcpy(part, parts[i].data, parts[i].size);
+    }
+    size_t n_part = parts[i].size;
+    parts[i].data = part;
+    parts[i].size = i < first_st
+                            ? LLVMFuzzerMutate(part, n_part, max_size)
+                            : fuzz_mutate_st(part, n_part, max_size, seed / 64);
+    size_t n_out = fuzz_join(out, max_size, parts, n);
+    memcpy(data, out, n_out);
+    free(out);
+    free(part);
+    return n_out;
 }

@@ -179,32 +179,62 @@ container(const struct taker *to)
     ct_ctx_teardown();
 }
 
+/* Files of the folder "model" as one input. */
+static void
+give_files(const struct taker *to, const char *name, const char *const *files,
+        size_t n)
+{
+    struct fuzz_part parts[FUZZ_PARTS_MAX];
+    unsigned char *bytes[FUZZ_PARTS_MAX];
+    size_t size = 0;
+    for (size_t i = 0; i < n; i++) {
+        bytes[i] =
+                test_file_read(test_path("model/%s", files[i]), &parts[i].size);
+        parts[i].data = bytes[i];
+        size += 4 + parts[i].size;
+    }
+    unsigned char *input = malloc(size);
+    ck_assert_ptr_nonnull(input);
+    give(to, name, input, fuzz_join(input, size, parts, n));
+    free(input);
+    for (size_t i = 0; i < n; i++) {
+        free(bytes[i]);
+    }
+}
+
 static void
 give_checkpoint(const struct taker *to, const struct ct_model *model)
 {
-    size_t n_config;
-    size_t n_weights;
-    unsigned char *config =
-            test_file_read(test_path("model/config.json"), &n_config);
-    unsigned char *weights =
-            test_file_read(test_path("model/model.safetensors"), &n_weights);
-    unsigned char *input = malloc(4 + n_config + n_weights);
-    ck_assert_ptr_nonnull(input);
-    for (int i = 0; i < 4; i++) {
-        input[i] = (unsigned char)(n_config >> 8 * i);
-    }
-    memcpy(input + 4, config, n_config);
-    memcpy(input + 4 + n_config, weights, n_weights);
-    give(to, model->spec.label, input, 4 + n_config + n_weights);
-    free(input);
-    free(weights);
-    free(config);
+    static const char *const files[] = {"config.json", "model.safetensors"};
+    give_files(to, model->spec.label, files, 2);
 }
 
 static void
 checkpoint(const struct taker *to)
 {
     each_model(to, give_checkpoint);
+}
+
+static void
+st_folder(const struct taker *to)
+{
+    static const char *const files[] = {
+            "model.safetensors.index.json", "1", "2"};
+    struct mini minis[2] = {{0}};
+    const uint64_t shape[2] = {2, 3};
+    static const char index[] = "{\"weight_map\":{\"a\":\"1\",\"b\":\"2\","
+                                "\"c\":\"2\"}}";
+    mini_add(&minis[0], "a", "F32", 2, shape, index, 24);
+    mini_add(&minis[1], "b", "U8", 2, shape, index, 6);
+    mini_add(&minis[1], "c", "BF16", 0, NULL, index, 2);
+    mini_set(&minis[0], "format", "pt");
+    test_subfolder(test_path("model"));
+    for (size_t i = 0; i < 2; i++) {
+        mini_write(&minis[i], test_path("model/%s", files[i + 1]), 1);
+        mini_free(&minis[i]);
+    }
+    test_file_write(test_path("model/%s", files[0]), index, sizeof(index) - 1);
+    give_files(to, "two shards", files, 3);
 }
 
 void
@@ -219,6 +249,7 @@ fuzz_seeds(const char *target, fuzz_seed_fn *take, void *user)
             {"expert_name", expert_name},
             {"json_scan", json_scan},
             {"model_config", model_config},
+            {"st_folder", st_folder},
             {"st_header", st_header},
             {"st_index", st_index},
     };

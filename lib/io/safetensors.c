@@ -150,7 +150,8 @@ open_shard(struct w4_err *err, struct w4_st_set *set, const char *folder,
     if (path == NULL) {
         return fail_memory(err, folder);
     }
-    if (stat(path, &info) != 0 && errno == ENOENT) {
+    /* No file has a name that is too long. */
+    if (stat(path, &info) != 0 && (errno == ENOENT || errno == ENAMETOOLONG)) {
         w4moe_status status = w4_fail(err, W4MOE_FORMAT,
                 "%s: the index names this file, but it is missing",
                 w4_show_path(path).text);

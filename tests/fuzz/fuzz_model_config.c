@@ -38,10 +38,13 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     check_size(config.hidden_size);
     check_size(config.intermediate_size);
     FUZZ_CHECK(config.top_k <= config.n_experts);
-    FUZZ_CHECK(config.group_size % 8 == 0 && config.group_size <= INT32_MAX);
+    FUZZ_CHECK(config.n_group_sizes <= W4_GROUP_SIZES_MAX);
+    for (size_t i = 0; i < config.n_group_sizes; i++) {
+        FUZZ_CHECK(config.group_sizes[i] % 8 == 0 &&
+                   config.group_sizes[i] <= INT32_MAX);
+    }
     FUZZ_CHECK(memchr(config.model_type, 0, sizeof(config.model_type)) != NULL);
-    FUZZ_CHECK(memchr(config.quant_method, 0, sizeof(config.quant_method)) !=
-               NULL);
+    FUZZ_CHECK(memchr(config.scheme, 0, sizeof(config.scheme)) != NULL);
     FUZZ_CHECK(config.activation.struct_size == sizeof(config.activation));
     FUZZ_CHECK(w4moe_activation_name(config.activation.kind) != NULL);
     check_number(config.activation.limit);

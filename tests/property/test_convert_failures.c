@@ -276,7 +276,7 @@ refused_name(const char *name, w4moe_status expected, const char *text)
 START_TEST(other_names)
 {
     static const char *const unknown[] = {
-            "model.layers.3.mlp.experts.gate_up_proj",
+            "model.layers.3.mlp.experts.gate_up_projs",
             "model.layers.3.mlp.experts.0.gate_proj",
             "model.layers.3.mlp.experts.01.gate_proj.weight_packed",
             "model.layers.3.mlp.experts.0.gate_up_proj.weight_packed"};
@@ -291,6 +291,8 @@ START_TEST(other_names)
     }
     refused_name("model.layers.3.mlp.experts.0.gate_proj.weight", W4MOE_FORMAT,
             "the same weight");
+    refused_name("model.layers.3.mlp.experts.gate_up_proj", W4MOE_FORMAT,
+            "no tensor has down of all");
     refused_name("model.layers.3.mlp.experts.2.gate_proj.weight_packed",
             W4MOE_FORMAT, "expert 2, but config.json says 2 experts");
     refused_name("model.layers.3.mlp.experts.999999999.w1.weight_packed",

@@ -107,7 +107,8 @@ make_source(struct w4_source *source, struct w4_weight *weights,
 START_TEST(form)
 {
     const struct join_case *c = &joins[_i];
-    struct w4_source_options options = {c->asked_size, c->asymmetric};
+    struct w4_source_options options = {
+            .group_size = c->asked_size, .asymmetric = c->asymmetric};
     struct w4_weight weights[N_WEIGHTS];
     struct w4_source_layer layer = {0};
     struct w4_source source;

@@ -44,7 +44,6 @@ packed_weight_make(struct packed_weight *p, const struct w4_weight *weight,
             &st_err, &rows, weight->n_in, w4_weight_groups(weight)));
     ST_CHECK_OK(w4_pack_weight(&st_err, &target, weight, &rows));
     w4_rows_free(&rows);
-    p->orders.inner_is_identity = 1;
     ST_CHECK_OK(w4_compare_make(&st_err, &p->compare, weight->n_in));
 }
 

@@ -43,6 +43,26 @@ set_weight(struct w4_weight *weight, const w4moe_matrix *m, size_t expert,
     }
 }
 
+/* Order rdna3 stores zero points even where the metadata says that all are 8.
+ * Those are dropped; should it not be so, they count. */
+static void
+drop_zeros_of_8(const struct w4_source *source, w4moe_matrix *m)
+{
+    const char *value = w4_st_metadata(source->set, "zero_points");
+    struct w4_layout layout = w4_matrix_layout(m);
+    size_t n = (size_t)(layout.n_groups * layout.n_out / W4_WORD_ZEROS) *
+               m->n_experts;
+    if (m->qzeros == NULL || value == NULL || strcmp(value, "false") != 0) {
+        return;
+    }
+    for (size_t i = 0; i < n; i++) {
+        if (m->qzeros[i] != 0x77777777u) {
+            return;
+        }
+    }
+    m->qzeros = NULL;
+}
+
 static w4moe_status
 read_layer(struct w4_err *err, struct w4_source *source, size_t i)
 {
@@ -66,6 +86,8 @@ read_layer(struct w4_err *err, struct w4_source *source, size_t i)
                 w2->perm != NULL ? "w2 has a permutation"
                                  : "activation is not gated");
     }
+    drop_zeros_of_8(source, w13);
+    drop_zeros_of_8(source, w2);
     for (size_t e = 0; e < source->config.n_experts; e++) {
         struct w4_weight *weights = w4_source_weight(source, i, e, W4_GATE);
         size_t half = w13->n_out / 2;

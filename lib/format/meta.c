@@ -100,7 +100,7 @@ w4_meta_write(struct w4_err *err, struct w4_st_writer *writer,
     }
     put_size(&w, "n_experts", meta->n_experts);
     if (meta->n_experts_total != meta->n_experts) {
-        put_count(&w, "experts.first", (uint32_t)meta->first_expert);
+        put_size(&w, "experts.first", meta->first_expert);
         put_size(&w, "experts.total", meta->n_experts_total);
     }
     put_size(&w, "top_k", meta->top_k);

@@ -49,6 +49,12 @@ open_layer(struct state *s, struct tool_log *log, size_t *top_k)
     if (status == W4MOE_OK) {
         status = w4moe_file_get_info(s->file, &info);
     }
+    if (status == W4MOE_OK && info.n_experts != info.n_experts_total) {
+        return tool_error("%s: it holds experts %zu to %zu of %zu; all are "
+                          "needed",
+                job->file_path, info.first_expert,
+                info.first_expert + info.n_experts - 1, info.n_experts_total);
+    }
     if (status == W4MOE_OK) {
         status = w4moe_layer_load(
                 s->ctx, &s->layer, s->file, job->layer, job->layer_flags);

@@ -49,6 +49,20 @@ args_uint(const char *option, const char *text, uint32_t min, uint32_t max,
     return TOOL_OK;
 }
 
+int
+args_multiple(const char *option, const char *text, uint32_t step, size_t *out)
+{
+    const char *p = text;
+    uint32_t value = 0;
+    if (!read_digits(&p, &value) || *p != '\0' || value == 0 ||
+            value > INT32_MAX || value % step != 0) {
+        return tool_usage("%s '%s': a multiple of %lu is needed", option, text,
+                (unsigned long)step);
+    }
+    *out = value;
+    return TOOL_OK;
+}
+
 /* What a unit multiplies by; 0 if it is none. */
 static uint64_t
 unit_bytes(const char *unit)
@@ -129,6 +143,38 @@ args_dtype(const char *option, const char *text, w4moe_dtype *out)
     return TOOL_OK;
 }
 
+/* Reads "A", or with ranges "A-B", at *p and moves it behind. Returns 0 if the
+ * text is neither. */
+static int
+read_range(const char **p, int ranges, uint32_t *first, uint32_t *last)
+{
+    if (!read_digits(p, first)) {
+        return 0;
+    }
+    *last = *first;
+    if (!ranges || **p != '-') {
+        return 1;
+    }
+    (*p)++;
+    return read_digits(p, last) && *last >= *first;
+}
+
+int
+args_range(const char *option, const char *text, size_t *first, size_t *n)
+{
+    const char *p = text;
+    uint32_t a = 0;
+    uint32_t b = 0;
+    if (!read_range(&p, 1, &a, &b) || *p != '\0' || b > INT32_MAX) {
+        return tool_usage(
+                "%s '%s': a number or a range such as 32-63 is needed", option,
+                text);
+    }
+    *first = a;
+    *n = (size_t)(b - a) + 1;
+    return TOOL_OK;
+}
+
 /* Appends first..last. Returns 0 if the list gets too long. */
 static int
 append(uint32_t *values, size_t *n, uint32_t first, uint32_t last)
@@ -150,17 +196,9 @@ read_list(
     const char *p = text;
     for (;;) {
         uint32_t first = 0;
-        if (!read_digits(&p, &first) || first < min) {
-            return 0;
-        }
-        uint32_t last = first;
-        if (ranges && *p == '-') {
-            p++;
-            if (!read_digits(&p, &last) || last < first) {
-                return 0;
-            }
-        }
-        if (!append(values, n, first, last)) {
+        uint32_t last = 0;
+        if (!read_range(&p, ranges, &first, &last) || first < min ||
+                !append(values, n, first, last)) {
             return 0;
         }
         if (*p == '\0') {

@@ -13,6 +13,15 @@
 extern int args_uint(const char *option, const char *text, uint32_t min,
         uint32_t max, uint32_t *out);
 
+/** A multiple of step above 0, of at most 31 bits. */
+extern int args_multiple(
+        const char *option, const char *text, uint32_t step, size_t *out);
+
+/** A number "A", or a range "A-B" of which B is part. Out: A, and how many
+ * numbers there are. */
+extern int args_range(
+        const char *option, const char *text, size_t *first, size_t *n);
+
 /** A number of bytes above 0, which may have a unit: K, M, G are powers of
  * 1000, KiB, MiB, GiB of 1024. */
 extern int args_bytes(const char *option, const char *text, uint64_t *out);

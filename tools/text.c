@@ -98,6 +98,30 @@ text_order(w4moe_order order)
                                         : "unknown";
 }
 
+const char *
+text_code(w4moe_code code)
+{
+    return code == W4MOE_CODE_INT4   ? "int4"
+           : code == W4MOE_CODE_E2M1 ? "E2M1"
+                                     : "unknown";
+}
+
+const char *
+text_experts(
+        char out[TEXT_MAX], size_t first, size_t n, size_t total, size_t top_k)
+{
+    if (n == total) {
+        snprintf(out, TEXT_MAX, "%zu, %zu per token", n, top_k);
+    } else if (n == 1) {
+        snprintf(out, TEXT_MAX, "%zu of %zu, %zu per token", first, total,
+                top_k);
+    } else {
+        snprintf(out, TEXT_MAX, "%zu to %zu of %zu, %zu per token", first,
+                first + n - 1, total, top_k);
+    }
+    return out;
+}
+
 void
 text_line(const char *name, const char *format, ...)
 {
@@ -138,6 +162,13 @@ json_of_uint(uint64_t value)
 }
 
 json_t *
+json_of_dtype(w4moe_dtype dtype)
+{
+    return dtype != W4MOE_DTYPE_NONE ? json_string(w4moe_dtype_name(dtype))
+                                     : json_null();
+}
+
+json_t *
 json_of_activation(const w4moe_activation *activation)
 {
     return json_pack("{s:s, s:f, s:f, s:f, s:f}", "kind",
@@ -155,6 +186,17 @@ json_of_router(const w4moe_router *router)
             router->renormalize != 0, "scale", (double)router->scale, "n_group",
             (json_int_t)router->n_group, "topk_group",
             (json_int_t)router->topk_group);
+}
+
+json_t *
+json_join(json_t *root, json_t *part)
+{
+    if (root != NULL && (part == NULL || json_object_update(root, part) != 0)) {
+        json_decref(root);
+        root = NULL;
+    }
+    json_decref(part);
+    return root;
 }
 
 int

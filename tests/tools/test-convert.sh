@@ -35,6 +35,7 @@ for name in $(checkpoints); do
         said '^written *nothing'
         planned=$(sed -n 's/^bytes  *//p' "$tmp/stdout")
         must "$convert" --dry-run "$data/$name" "$out/x.safetensors"
+        said '^free  *[0-9]'
         no_leftovers dry run of "$name"
 
         file=$good/$name-$order.safetensors
@@ -42,6 +43,11 @@ for name in $(checkpoints); do
         [ ! -s "$tmp/stderr" ] || fail "$name: something on stderr"
         said "^scheme  *$(scheme_of "$name")\$"
         said "^order  *$order"
+        case $(scheme_of "$name") in
+        none | fp8) said '^rounded  *[1-9][0-9]* of .*; relative error 0\.' ;;
+        *) said '^exact  *every weight$' ;;
+        esac
+        said '^time  *[0-9.]* s, [0-9.]* [kMG]*B/s$'
         said '^verified  *[1-9][0-9]* experts: exact$'
         written=$(sed -n 's/^bytes  *//p' "$tmp/stdout")
         [ "$planned" = "$written" ] ||
@@ -68,17 +74,28 @@ done
 
 # What the tools say about known checkpoints.
 must "$convert" --info "$good/ct-sym-g32-bf16-tile.safetensors"
-said '^layers  *2: 0 1$'
+said '^layers  *2: 0-1$'
 said '^experts  *8, 2 per token$'
 said '^shapes  *hidden 256, intermediate 128$'
 said '^groups  *w13 32, w2 32$'
+said '^codes  *int4$'
 said '^scales  *BF16$'
 said '^zero points  *no$'
+said '^act-order  *no$'
+said '^bias  *no$'
 said '^router  *softmax_topk, renormalized'
+said '^router data  *weight$'
+# 8 experts of 3 * 256 * 128 weights in 4 bits, and 16 for each 32.
+said '^bytes  *[0-9]* kB; experts 442 kB a layer, 55.3 kB each$'
+said '^bits  *4.500 per weight$'
+said '^files  *1, '
 must "$convert" --info "$good/ct-asym-g64-fp16-tile.safetensors"
 said '^model  *mixtral$'
 said '^scales  *F16$'
 said '^zero points  *yes$'
+# Symmetric weights have no zero points, although order rdna3 stores some.
+must "$convert" --info "$good/ct-sym-g32-bf16-rdna3.safetensors"
+said '^zero points  *no$'
 must "$convert" --info "$good/ct-actorder-g64-bf16-tile.safetensors"
 said '^act-order  *yes$'
 must "$convert" --info "$good/gptq-v1-g128-fp16-tile.safetensors"
@@ -119,8 +136,36 @@ said '^layers  *1: 1$'
 must "$convert" --info --json "$tmp/layer1.safetensors"
 said '"experts": 8'
 said '"hidden_size": 256'
+said '"experts_total": 8'
+said '"code": "int4"'
+said '"scale_dtype": "BF16"'
+said '"offset_dtype": null'
+said '"bits_per_weight": 4.5'
+said '"files": 1'
 must "$convert" --check --json "$tmp/layer1.safetensors"
 said '"hashes_match": true'
+
+# How the source's tensors are accounted for; the space where it would go.
+must "$convert" --dry-run --layers=1 "$data/ct-sym-g32-bf16" "$tmp/none/x"
+said '^tensors  *73 used, 73 unselected, 5 other$'
+said '^free  *unknown: '
+must "$convert" --dry-run --json "$data/ct-sym-g32-bf16" "$tmp/folder/"
+said '"bytes_free": [1-9]'
+said '"weights": 48'
+said '"weights_rounded": 0'
+said '"rounding_error": null'
+said '"warnings": null'
+must "$convert" --dry-run --json "$data/ct-sym-g32-bf16"
+said '"bytes_free": null'
+
+# A checkpoint is no container: the way to look at it is another.
+refuse 1 "--dry-run" "$convert" --info "$data/ct-sym-g32-bf16"
+grep -q "not a w4moe container" "$tmp/stderr" || fail "no reason in --info"
+printf 'GGUF%060d' 0 >"$tmp/x.gguf"
+refuse 1 "--dry-run" "$convert" --info "$tmp/x.gguf"
+printf 'GGU%060d' 0 >"$tmp/x.gguf"
+refuse 1 "$tmp/x.gguf" "$convert" --info "$tmp/x.gguf"
+! grep -q -e --dry-run "$tmp/stderr" || fail "a hint for no checkpoint"
 
 # Quiet is quiet; a bar is drawn only where it is asked for.
 must "$convert" --quiet --force "$data/ct-sym-g32-bf16" "$tmp/folder"

@@ -76,12 +76,21 @@ for size in '' 0 -1 x 1x 1k 1KB 1KiBs 1iB 1.5G 1T 18446744073709551616 \
     refuse 2 "--max-shard-size '$size'" \
         "$convert" "--max-shard-size=$size" "$in" "$out"
 done
+for range in '' 1- -1 - x 1x 3-1 1--2 0,1 0-1-2 2147483648 0-4294967296; do
+    refuse 2 "--experts '$range'" "$convert" "--experts=$range" "$in" "$out"
+done
+for number in '' 0 -8 x 8x 12 1.5 2147483648 99999999999999999999; do
+    refuse 2 "--group-size '$number'" \
+        "$convert" "--group-size=$number" "$in" "$out"
+done
+refuse 2 "--map ''" "$convert" --map= "$in" "$out"
 refuse 2 "--progress 'often'" "$convert" --progress=often "$in" "$out"
 refuse 2 "exclude" "$convert" --info --check "$in"
 refuse 2 "--info needs" "$convert" --info
 refuse 2 "--check needs" "$convert" --check "$in" "$out"
 for option in --force --dry-run --no-verify --verify --order=tile --layers=0 \
-    --max-shard-size=1; do
+    --max-shard-size=1 --experts=0-1 --group-size=32 --sym --asym \
+    --requantize --gptq-zero-wrap --map=x --progress=never; do
     refuse 2 "${option%%=*}" "$convert" --info "$option" "$in"
     refuse 2 "${option%%=*}" "$convert" "$option" --check "$in"
 done

@@ -211,6 +211,55 @@ START_TEST(wrong_layers)
 }
 END_TEST
 
+/* ----------------------------------------------------------------- experts */
+
+START_TEST(experts)
+{
+    static const struct {
+        size_t first, n, expected;
+    } cases[] = {{0, 0, 3}, {0, 3, 3}, {1, 0, 2}, {2, 0, 1}, {0, 1, 1},
+            {1, 1, 1}, {0, 2, 2}, {1, 2, 2}};
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        w4moe_convert_options options = ct_options(W4MOE_ORDER_TILE);
+        w4moe_convert_report report = {.struct_size = sizeof(report)};
+        w4moe_file_info info = {.struct_size = sizeof(info)};
+        options.first_expert = cases[i].first;
+        options.n_experts = cases[i].n;
+        options.force = 1;
+        const char *path = test_path("out.safetensors");
+        ct_ok(w4moe_convert(ct_ctx, &report, path, in_path, &options));
+        ck_assert_uint_eq(report.n_experts, cases[i].expected);
+        ck_assert_uint_eq(report.first_expert, cases[i].first);
+        ck_assert_uint_eq(report.n_experts_total, 3);
+        ck_assert_uint_eq(report.n_experts_verified, 3 * cases[i].expected);
+        w4moe_file *file = ct_open(path);
+        ct_ok(w4moe_file_get_info(file, &info));
+        ck_assert_uint_eq(info.n_experts, cases[i].expected);
+        ck_assert_uint_eq(info.first_expert, cases[i].first);
+        ck_assert_uint_eq(info.n_experts_total, 3);
+        ct_ok(w4moe_file_verify(file));
+        w4moe_file_close(file);
+    }
+}
+END_TEST
+
+START_TEST(wrong_experts)
+{
+    static const struct {
+        size_t first, n;
+    } cases[] = {{0, 4}, {3, 0}, {3, 1}, {2, 2}, {SIZE_MAX, 1}, {1, SIZE_MAX},
+            {SIZE_MAX, SIZE_MAX}};
+    w4moe_convert_options options = ct_options(W4MOE_ORDER_TILE);
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        options.first_expert = cases[i].first;
+        options.n_experts = cases[i].n;
+        ct_refused(convert(test_path("out.safetensors"), &options),
+                W4MOE_INVALID, "of 3 experts");
+    }
+    ck_assert(!test_file_exists(test_path("out.safetensors")));
+}
+END_TEST
+
 /* ----------------------------------------------------------------- dry run */
 
 START_TEST(dry_run)
@@ -354,6 +403,8 @@ main(void)
     tcase_add_test(tc, wrong_options);
     tcase_add_test(tc, layers);
     tcase_add_test(tc, wrong_layers);
+    tcase_add_test(tc, experts);
+    tcase_add_test(tc, wrong_experts);
     tcase_add_test(tc, dry_run);
     tcase_add_test(tc, stopping);
     tcase_add_test(tc, stopping_threads);

@@ -259,7 +259,8 @@ run_json(const w4moe_convert_report *report, const struct report_run *run)
             have_free ? json_of_uint(n_free) : json_null(), "seconds",
             run->seconds, "bytes_per_second",
             run->dry_run ? json_null()
-                         : json_real(bytes_per_second(report, run->seconds)));
+                         : json_of_uint((uint64_t)bytes_per_second(
+                                   report, run->seconds)));
 }
 
 int

@@ -191,21 +191,21 @@ static w4moe_status
 read_text(struct w4_err *err, struct w4_name_map *map, const char *path)
 {
     struct stat info;
+    if (stat(path, &info) != 0) {
+        return w4_fail(err, W4MOE_IO, "%s: %s", path, strerror(errno));
+    }
+    if (!S_ISREG(info.st_mode) || info.st_size > W4_NAME_MAP_MAX) {
+        return w4_fail(err, W4MOE_FORMAT,
+                "%s: no regular file of at most %d bytes", path,
+                W4_NAME_MAP_MAX);
+    }
     FILE *file = fopen(path, "rb");
-    if (file == NULL || fstat(fileno(file), &info) != 0) {
-        int number = errno;
-        if (file != NULL) {
-            fclose(file);
-        }
-        return w4_fail(err, W4MOE_IO, "%s: %s", path, strerror(number));
+    if (file == NULL) {
+        return w4_fail(err, W4MOE_IO, "%s: %s", path, strerror(errno));
     }
     size_t size = info.st_size > 0 ? (size_t)info.st_size : 0;
     w4moe_status status = W4MOE_OK;
-    if (!S_ISREG(info.st_mode) || info.st_size > W4_NAME_MAP_MAX) {
-        status = w4_fail(err, W4MOE_FORMAT,
-                "%s: no regular file of at most %d bytes", path,
-                W4_NAME_MAP_MAX);
-    } else if ((map->text = calloc(1, size + 1)) == NULL) {
+    if ((map->text = calloc(1, size + 1)) == NULL) {
         status = w4_fail(
                 err, W4MOE_NOMEM, "%s: no memory for %zu bytes", path, size);
     } else if (fread(map->text, 1, size, file) != size) {

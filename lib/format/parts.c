@@ -164,12 +164,17 @@ w4_bias_take(struct w4_err *err, struct w4_weight *weight,
     return status;
 }
 
-/* A WEIGHT that is no MXFP4 is of two schemes: its type tells. */
+/* A WEIGHT is of three schemes: its type and what stands beside it tell. */
 static w4moe_status
 weight_resolve(struct w4_err *err, struct w4_weight *weight,
         const struct w4_parts *parts, const struct w4_model_config *config)
 {
     const struct w4_tensor *tensor = parts->tensors[W4_PART_WEIGHT];
+    if (w4_tensor_is_mxfp4(tensor) &&
+            (parts->tensors[W4_PART_SCALE] != NULL ||
+                    parts->tensors[W4_PART_WEIGHT_SCALE] != NULL)) {
+        return w4_mxfp4_resolve(err, weight, parts, config);
+    }
     return tensor->dtype == W4MOE_F8_E4M3 ||
                            parts->tensors[W4_PART_SCALE_INV] != NULL
                    ? w4_fp8_resolve(err, weight, parts, config)
@@ -214,7 +219,7 @@ w4_parts_resolve(struct w4_err *err, struct w4_weight *weight,
         w4_resolve_fn *resolve;
         w4_resolve_fn *resolve_bytes;
     } schemes[] = {
-            {W4_PART_WEIGHT, weight_resolve, w4_mxfp4_resolve},
+            {W4_PART_WEIGHT, weight_resolve, weight_resolve},
             {W4_PART_PACKED, w4_ct_resolve, w4_mxfp4_resolve},
             {W4_PART_QWEIGHT, qweight_resolve, qweight_resolve},
     };

@@ -69,7 +69,7 @@ START_TEST(file_sizes)
     test_file_write(path, text, W4_CONFIG_MAX);
     ck_assert_uint_eq(config_accepted(path).hidden_size, 64);
     test_file_write(path, text, W4_CONFIG_MAX + 1);
-    config_refused(path, W4MOE_FORMAT, "16777216 bytes");
+    config_refused(path, W4MOE_FORMAT, "4194304 bytes");
     free(text);
     free(config);
 }

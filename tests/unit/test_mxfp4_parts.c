@@ -220,7 +220,7 @@ START_TEST(single_refused)
             W4MOE_FORMAT, "no weight_scale beside it");
     refused(resolve(&weight, W4_PART_WEIGHT, &c, W4_PART_SCALE, NULL,
                     W4_PART_BIAS, NULL),
-            W4MOE_FORMAT, "no scale beside it");
+            W4MOE_UNSUPPORTED, "weights of type U8");
     refused(resolve(&weight, W4_PART_PACKED, &c, W4_PART_WEIGHT_SCALE, &fp8,
                     W4_PART_BIAS, NULL),
             W4MOE_UNSUPPORTED, "NVFP4");

@@ -13,11 +13,9 @@
 #include <stdlib.h>
 
 #include "base/half.h"
+#include "format/words4.h"
 
-enum { N_CODES = 16, BLOCK_WORDS = 16 };
-
-/* Words that are unshuffled together. */
-typedef uint32_t words4 __attribute__((vector_size(16)));
+enum { N_CODES = 16 };
 
 /* One packed column and its row of the checkpoint. */
 struct column {
@@ -124,27 +122,17 @@ compare_weights(const struct w4_compare *cmp, const struct column *col,
     return W4MOE_OK;
 }
 
-/* w4_word_unshuffle() of n words side by side, four at a time. */
-static void
-unshuffle_row(uint32_t *dst, const uint32_t *src, uint32_t n)
+/* w4_word_unshuffle() of four words. */
+static w4_words4
+unshuffle4(w4_words4 w)
 {
-    enum { STEP = sizeof(words4) / sizeof(uint32_t) };
-    uint32_t c = 0;
-    for (; c + STEP <= n; c += STEP) {
-        words4 w;
-        memcpy(&w, src + c, sizeof(w));
-        words4 even = w & 0x0000FFFFu;
-        words4 odd = w >> 16;
-        even = (even | even << 8) & 0x00FF00FFu;
-        odd = (odd | odd << 8) & 0x00FF00FFu;
-        even = (even | even << 4) & 0x0F0F0F0Fu;
-        odd = (odd | odd << 4) & 0x0F0F0F0Fu;
-        w = even | odd << 4;
-        memcpy(dst + c, &w, sizeof(w));
-    }
-    for (; c < n; c++) {
-        dst[c] = w4_word_unshuffle(src[c]);
-    }
+    w4_words4 even = w & 0x0000FFFFu;
+    w4_words4 odd = w >> 16;
+    even = (even | even << 8) & 0x00FF00FFu;
+    odd = (odd | odd << 8) & 0x00FF00FFu;
+    even = (even | even << 4) & 0x0F0F0F0Fu;
+    odd = (odd | odd << 4) & 0x0F0F0F0Fu;
+    return even | odd << 4;
 }
 
 /* The codes of a column, unshuffled, as a row: where nothing is reordered they
@@ -214,28 +202,45 @@ run_width(const struct column *col)
     return (col->c < half ? half : col->tile.width) - col->c;
 }
 
+/* Where the words of n columns, a multiple of 8, and of their rows differ:
+ * bits of words kw to kw + 3. */
+static w4_words4
+differences4(const uint32_t *words, uint64_t stride, uint32_t n,
+        const unsigned char *const *rows, size_t kw)
+{
+    w4_words4 differences = {0};
+    for (uint32_t c = 0; c < n; c += W4_WORDS4) {
+        w4_words4 w[W4_WORDS4];
+        for (unsigned i = 0; i < W4_WORDS4; i++) {
+            w[i] = unshuffle4(w4_words4_load(words + i * stride + c));
+        }
+        w4_words4_turn(w);
+        for (unsigned i = 0; i < W4_WORDS4; i++) {
+            differences |= w[i] ^ w4_words4_load_le(rows[c + i] + 4 * kw);
+        }
+    }
+    return differences;
+}
+
 /* Whether the words of n columns are those of their rows. */
 static int
 words_are_same(
         const struct column *col, uint32_t n, const unsigned char *const *rows)
 {
     size_t n_words = col->matrix->n_in / W4_WORD_CODES;
-    const uint32_t *word = col->expert.qweight + col->tile.word +
-                           w4_tile_offset(&col->tile, col->c);
-    uint32_t differences = 0;
-    for (size_t k0 = 0; k0 < n_words; k0 += BLOCK_WORDS) {
-        uint32_t plain[BLOCK_WORDS][W4_ROWS_MAX];
-        size_t left = n_words - k0;
-        size_t n_block = left < BLOCK_WORDS ? left : BLOCK_WORDS;
-        for (size_t k = 0; k < n_block; k++) {
-            unshuffle_row(plain[k], word, n);
-            word += col->tile.word_stride;
-        }
+    uint64_t stride = col->tile.word_stride;
+    const uint32_t *words = col->expert.qweight + col->tile.word +
+                            w4_tile_offset(&col->tile, col->c);
+    w4_words4 all = {0};
+    size_t kw = 0;
+    for (; kw + W4_WORDS4 <= n_words; kw += W4_WORDS4) {
+        all |= differences4(words + kw * stride, stride, n, rows, kw);
+    }
+    uint32_t differences = all[0] | all[1] | all[2] | all[3];
+    for (; kw < n_words; kw++) {
         for (uint32_t c = 0; c < n; c++) {
-            const unsigned char *row = rows[c] + 4 * k0;
-            for (size_t k = 0; k < n_block; k++) {
-                differences |= plain[k][c] ^ w4_load_le32(row + 4 * k);
-            }
+            differences |= w4_word_unshuffle(words[kw * stride + c]) ^
+                           w4_load_le32(rows[c] + 4 * kw);
         }
     }
     return differences == 0;

@@ -10,12 +10,9 @@
 #include "base/half.h"
 #include "base/size.h"
 #include "format/weight.h"
+#include "format/words4.h"
 
-/* Words of a row that are read together: one cache line. */
-enum { BLOCK_WORDS = 16, CACHE_LINE = 64 };
-
-/* Words that are shuffled together. */
-typedef uint32_t words4 __attribute__((vector_size(16)));
+enum { CACHE_LINE = 64 };
 
 /* Columns that stand side by side: up to the end of a tile's half. */
 struct run {
@@ -32,32 +29,16 @@ struct run {
 /* -------------------------------------------------------------------- words */
 
 /* w4_word_shuffle() of four words. */
-static words4
-shuffle4(words4 w)
+static w4_words4
+shuffle4(w4_words4 w)
 {
-    words4 even = w & 0x0F0F0F0Fu;
-    words4 odd = w >> 4 & 0x0F0F0F0Fu;
+    w4_words4 even = w & 0x0F0F0F0Fu;
+    w4_words4 odd = w >> 4 & 0x0F0F0F0Fu;
     even = (even | even >> 4) & 0x00FF00FFu;
     odd = (odd | odd >> 4) & 0x00FF00FFu;
     even = (even | even >> 8) & 0x0000FFFFu;
     odd = (odd | odd >> 8) & 0x0000FFFFu;
     return even | odd << 16;
-}
-
-static void
-shuffle_row(uint32_t *dst, const uint32_t *src, uint32_t n)
-{
-    enum { STEP = sizeof(words4) / sizeof(uint32_t) };
-    uint32_t c = 0;
-    for (; c + STEP <= n; c += STEP) {
-        words4 w;
-        memcpy(&w, src + c, sizeof(w));
-        w = shuffle4(w);
-        memcpy(dst + c, &w, sizeof(w));
-    }
-    for (; c < n; c++) {
-        dst[c] = w4_word_shuffle(src[c]);
-    }
 }
 
 /* The word of 8 codes at packed positions 8 kw .. 8 kw + 7, code j at bit
@@ -73,27 +54,6 @@ gather_word(const unsigned char *codes, const int32_t *order, size_t kw)
     return word;
 }
 
-/* Words [kw0, kw0 + n) of a row become a column of the block. */
-static void
-load_words(uint32_t block[BLOCK_WORDS][W4_ROWS_MAX], uint32_t c,
-        const struct run *run, size_t kw0, size_t n)
-{
-    const unsigned char *codes = run->rows->codes[c];
-    if (run->input_order != NULL) {
-        for (size_t k = 0; k < n; k++) {
-            block[k][c] = gather_word(codes, run->input_order, kw0 + k);
-        }
-    } else if (n == BLOCK_WORDS) {
-        for (size_t k = 0; k < BLOCK_WORDS; k++) {
-            block[k][c] = w4_load_le32(codes + 4 * (kw0 + k));
-        }
-    } else {
-        for (size_t k = 0; k < n; k++) {
-            block[k][c] = w4_load_le32(codes + 4 * (kw0 + k));
-        }
-    }
-}
-
 /* Asks for the rows in the order in which they stand in memory, which is
  * faster than a cache line of each row in turn. */
 static void
@@ -107,22 +67,49 @@ prefetch_rows(const struct run *run)
     }
 }
 
+/* Word kw of columns [0, n). */
+static void
+pack_row(const struct run *run, uint32_t *dst, size_t kw)
+{
+    for (uint32_t c = 0; c < run->n; c++) {
+        const unsigned char *codes = run->rows->codes[c];
+        uint32_t word = run->input_order != NULL
+                                ? gather_word(codes, run->input_order, kw)
+                                : w4_load_le32(codes + 4 * kw);
+        dst[c] = w4_word_shuffle(word);
+    }
+}
+
+/* Words kw to kw + 3 of all columns, of which there are a multiple of 8. */
+static void
+pack_rows4(const struct run *run, uint32_t *dst, size_t kw)
+{
+    const unsigned char *const *codes = run->rows->codes;
+    for (uint32_t c = 0; c < run->n; c += W4_WORDS4) {
+        w4_words4 w[W4_WORDS4];
+        for (unsigned i = 0; i < W4_WORDS4; i++) {
+            w[i] = w4_words4_load_le(codes[c + i] + 4 * kw);
+        }
+        w4_words4_turn(w);
+        for (unsigned i = 0; i < W4_WORDS4; i++) {
+            w4_words4_store(dst + i * run->word_stride + c, shuffle4(w[i]));
+        }
+    }
+}
+
 static void
 pack_words(const struct run *run)
 {
     size_t n_words = run->weight->n_in / W4_WORD_CODES;
-    uint32_t block[BLOCK_WORDS][W4_ROWS_MAX];
+    uint32_t *dst = run->dst.qweight + run->word;
+    size_t kw = 0;
     prefetch_rows(run);
-    for (size_t kw0 = 0; kw0 < n_words; kw0 += BLOCK_WORDS) {
-        size_t left = n_words - kw0;
-        size_t n = left < BLOCK_WORDS ? left : BLOCK_WORDS;
-        for (uint32_t c = 0; c < run->n; c++) {
-            load_words(block, c, run, kw0, n);
-        }
-        uint32_t *dst = run->dst.qweight + run->word + kw0 * run->word_stride;
-        for (size_t k = 0; k < n; k++) {
-            shuffle_row(dst + k * run->word_stride, block[k], run->n);
-        }
+    for (; run->input_order == NULL && kw + W4_WORDS4 <= n_words;
+            kw += W4_WORDS4) {
+        pack_rows4(run, dst + kw * run->word_stride, kw);
+    }
+    for (; kw < n_words; kw++) {
+        pack_row(run, dst + kw * run->word_stride, kw);
     }
 }
 
@@ -141,9 +128,12 @@ static void
 put_number(void *dst, w4moe_dtype dst_type, uint64_t place, const void *src,
         w4moe_dtype src_type, size_t i)
 {
-    if (dst_type == src_type) {
-        size_t size = w4moe_dtype_size(dst_type);
-        memcpy((char *)dst + place * size, (const char *)src + i * size, size);
+    if (dst_type == src_type && dst_type == W4MOE_F32) {
+        ((uint32_t *)dst)[place] = ((const uint32_t *)src)[i];
+    } else if (dst_type == src_type && dst_type == W4MOE_F8_E8M0) {
+        ((uint8_t *)dst)[place] = ((const uint8_t *)src)[i];
+    } else if (dst_type == src_type) {
+        ((uint16_t *)dst)[place] = ((const uint16_t *)src)[i];
     } else {
         w4_store_float(dst, dst_type, place, w4_load_float(src, src_type, i));
     }

@@ -56,9 +56,9 @@ ct_read_groups(
     size_t n_groups = w4_weight_groups(weight);
     size_t row = w4_weight_row(weight, n);
     const unsigned char *bytes = weight->zeros;
+    w4_read_numbers(scales, weight->scales, weight->scale_dtype, row * n_groups,
+            n_groups);
     for (size_t g = 0; g < n_groups; g++) {
-        scales[g] = w4_read_number(
-                weight->scales, weight->scale_dtype, row * n_groups + g);
         zeros[g] = 8;
         if (weight->has_zeros) {
             /* Nibble row % 8 of the word is half of one of its bytes. */

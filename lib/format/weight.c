@@ -18,6 +18,26 @@ w4_read_number(const void *array, w4moe_dtype dtype, size_t i)
     return w4_load_float(&value, dtype, 0);
 }
 
+void
+w4_read_numbers(float *out, const void *array, w4moe_dtype dtype, size_t first,
+        size_t n)
+{
+    const unsigned char *halves = (const unsigned char *)array + 2 * first;
+    if (dtype == W4MOE_BF16) {
+        for (size_t i = 0; i < n; i++) {
+            out[i] = w4_float_of_bf16(w4_load_le16(halves + 2 * i));
+        }
+    } else if (dtype == W4MOE_F16) {
+        for (size_t i = 0; i < n; i++) {
+            out[i] = w4_float_of_f16(w4_load_le16(halves + 2 * i));
+        }
+    } else {
+        for (size_t i = 0; i < n; i++) {
+            out[i] = w4_read_number(array, dtype, first + i);
+        }
+    }
+}
+
 w4moe_status
 w4_rows_make(
         struct w4_err *err, struct w4_rows *rows, size_t n_in, size_t n_groups)

@@ -176,6 +176,10 @@ w4_copy_numbers(void *dst, const void *src, w4moe_dtype dtype, size_t n)
 /** Number i of an array in a checkpoint, of type F32, F16, BF16 or E8M0. */
 extern float w4_read_number(const void *array, w4moe_dtype dtype, size_t i);
 
+/** Numbers first to first + n - 1 of such an array. */
+extern void w4_read_numbers(float *out, const void *array, w4moe_dtype dtype,
+        size_t first, size_t n);
+
 /** Room for rows of up to n_in columns and n_groups groups. Returns OK or
  * NOMEM. */
 extern w4moe_status w4_rows_make(

@@ -100,6 +100,15 @@ group_of(const struct w4_weight *weight, size_t i)
                    : i / weight->group_size;
 }
 
+/* Whether two weights are the same: bit for bit, but for the sign of 0, which
+ * is lost where an offset takes the place of a zero point. */
+static int
+is_same(float a, float b)
+{
+    return w4_bits_of_float(a) == w4_bits_of_float(b) ||
+           (a == 0.0f && b == 0.0f);
+}
+
 /* The weights of one group of the matrix, one after the other: positions
  * [first, end), which lie in one group of the checkpoint. */
 static w4moe_status
@@ -115,7 +124,7 @@ compare_weights(const struct w4_compare *cmp, const struct column *col,
                                     p / W4_WORD_CODES * col->tile.word_stride];
         float got = got_values[w4_code_of_word(word, p % W4_WORD_CODES)];
         float wanted = expected_values[code_of_row(expected, i)];
-        if (w4_bits_of_float(got) != w4_bits_of_float(wanted)) {
+        if (!is_same(got, wanted)) {
             return mismatch(cmp, col, p, wanted);
         }
     }
@@ -194,7 +203,7 @@ compare_exact(struct w4_compare *cmp, const struct column *col)
 /* ---------------------------------------------------------- runs of columns */
 
 /* Columns from this one on that stand side by side, up to the end of a tile's
- * half: rows of one weight. */
+ * half: rows of one weight. Of a whole run a multiple of 8. */
 static uint32_t
 run_width(const struct column *col)
 {
@@ -272,8 +281,8 @@ groups_are_same(struct w4_compare *cmp, const struct column *col, uint32_t c)
     return same;
 }
 
-/* Whether all weights of a run of columns are those of the checkpoint, as far
- * as can be told without looking at each: 0 if not. */
+/* Whether all weights of the run that begins at a column are those of the
+ * checkpoint, as far as can be told without looking at each: 0 if not. */
 static int
 run_is_same(struct w4_compare *cmp, const struct column *col)
 {
@@ -430,6 +439,29 @@ compare_perm(const struct w4_compare *cmp, const w4moe_matrix *m,
     return W4MOE_OK;
 }
 
+/* The columns of the run that begins at col->c, which ends up behind them. */
+static w4moe_status
+compare_run(struct w4_compare *cmp, struct column *col,
+        const struct w4_weight *weights, const struct w4_orders *orders,
+        w4moe_which which)
+{
+    uint32_t end = col->c + run_width(col);
+    w4moe_status status = W4MOE_OK;
+    find_row(col, weights, orders, which);
+    if (run_is_same(cmp, col)) {
+        col->c = end;
+    }
+    for (; col->c < end && status == W4MOE_OK; col->c++) {
+        find_row(col, weights, orders, which);
+        status = col->weight->scheme->rounded ? compare_rounded(cmp, col)
+                                              : compare_exact(cmp, col);
+        if (status == W4MOE_OK) {
+            status = compare_bias(cmp, col);
+        }
+    }
+    return status;
+}
+
 w4moe_status
 w4_compare_matrix(struct w4_compare *cmp, const w4moe_matrix *one,
         const struct w4_weight *weights, const struct w4_orders *orders,
@@ -443,17 +475,9 @@ w4_compare_matrix(struct w4_compare *cmp, const w4moe_matrix *one,
     w4moe_status status = compare_perm(cmp, one, orders);
     for (uint64_t t = 0; t < w4_tile_count(&layout); t++) {
         col.tile = w4_tile_at(&layout, t);
-        for (col.c = 0; col.c < col.tile.width && status == W4MOE_OK; col.c++) {
-            find_row(&col, weights, orders, which);
-            if (run_is_same(cmp, &col)) {
-                col.c += run_width(&col) - 1;
-                continue;
-            }
-            status = col.weight->scheme->rounded ? compare_rounded(cmp, &col)
-                                                 : compare_exact(cmp, &col);
-            if (status == W4MOE_OK) {
-                status = compare_bias(cmp, &col);
-            }
+        col.c = 0;
+        while (col.c < col.tile.width && status == W4MOE_OK) {
+            status = compare_run(cmp, &col, weights, orders, which);
         }
     }
     return status;

@@ -100,13 +100,16 @@ group_of(const struct w4_weight *weight, size_t i)
                    : i / weight->group_size;
 }
 
-/* Whether two weights are the same: bit for bit, but for the sign of 0, which
- * is lost where an offset takes the place of a zero point. */
+/* Whether two numbers are the same. NaN is NaN; a zero point that has become
+ * an offset makes a zero of either sign: 0 * -scale is -0, and 8 * -scale +
+ * offset is 0. */
 static int
-is_same(float a, float b)
+are_same(const struct column *col, float a, float b)
 {
+    int any_zero = col->matrix->offsets != NULL &&
+                   col->weight->offset_dtype == W4MOE_DTYPE_NONE;
     return w4_bits_of_float(a) == w4_bits_of_float(b) ||
-           (a == 0.0f && b == 0.0f);
+           (any_zero && a == 0.0f && b == 0.0f) || (isnan(a) && isnan(b));
 }
 
 /* The weights of one group of the matrix, one after the other: positions
@@ -124,7 +127,7 @@ compare_weights(const struct w4_compare *cmp, const struct column *col,
                                     p / W4_WORD_CODES * col->tile.word_stride];
         float got = got_values[w4_code_of_word(word, p % W4_WORD_CODES)];
         float wanted = expected_values[code_of_row(expected, i)];
-        if (!is_same(got, wanted)) {
+        if (!are_same(col, got, wanted)) {
             return mismatch(cmp, col, p, wanted);
         }
     }

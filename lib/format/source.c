@@ -9,6 +9,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "format/gguf_source.h"
+
 /* Path of the config.json beside or inside path. */
 static char *
 config_path(const char *path, int folder)
@@ -65,21 +67,46 @@ is_container(const char *path)
     return result;
 }
 
+/* Whether a folder has a GGUF model and no config.json, and then the model's
+ * path. */
 static w4moe_status
-read_safetensors(const w4moe_ctx *ctx, struct w4_source *source,
-        const char *path, int folder, const struct w4_source_options *options)
+find_gguf(
+        struct w4_err *err, char **path, const char *folder, const char *config)
+{
+    struct stat info;
+    *path = NULL;
+    return stat(config, &info) == 0 || is_container(folder)
+                   ? W4MOE_OK
+                   : w4_gguf_in_folder(err, path, folder);
+}
+
+static w4moe_status
+read_source(const w4moe_ctx *ctx, struct w4_source *source, const char *path,
+        int folder, const struct w4_source_options *options)
 {
     struct w4_err *err = w4_ctx_err(ctx);
     char *config = config_path(path, folder);
-    w4moe_status status;
+    char *gguf = NULL;
+    w4moe_status status = W4MOE_OK;
     if (config == NULL) {
         return w4_fail(err, W4MOE_NOMEM, "%s: no memory for its path", path);
     }
-    if (is_container(path)) {
+    if (folder) {
+        status = find_gguf(err, &gguf, path, config);
+    }
+    if (status != W4MOE_OK) {
+        free(config);
+        return status;
+    }
+    if (gguf != NULL || w4_gguf_is(path)) {
+        status = w4_gguf_source_read(
+                ctx, source, gguf != NULL ? gguf : path, options);
+    } else if (is_container(path)) {
         status = w4_container_source_read(ctx, source, path);
     } else {
         status = read_checkpoint(err, source, path, config, options);
     }
+    free(gguf);
     free(config);
     return status;
 }
@@ -95,7 +122,7 @@ w4_source_open(const w4moe_ctx *ctx, struct w4_source *source, const char *path,
         return w4_fail(err, W4MOE_IO, "%s: %s", path, strerror(errno));
     }
     w4moe_status status =
-            read_safetensors(ctx, source, path, S_ISDIR(info.st_mode), options);
+            read_source(ctx, source, path, S_ISDIR(info.st_mode), options);
     if (status == W4MOE_OK) {
         status = w4_source_join(err, source, options);
     }
@@ -116,6 +143,8 @@ w4_source_close(struct w4_source *source)
     w4moe_file_close(source->file);
     free(source->layers);
     w4_st_close(source->set);
+    free(source->router_tensors);
+    w4_gguf_close(source->gguf);
     memset(source, 0, sizeof(*source));
 }
 

@@ -12,6 +12,7 @@
 #include "format/expert_name.h"
 #include "format/model_config.h"
 #include "format/weight.h"
+#include "io/gguf.h"
 #include "io/safetensors.h"
 
 /** What a caller may ask for. */
@@ -63,18 +64,25 @@ struct w4_source {
     size_t n_rounded;
     /** Tensors that are no part of a routed expert or its router. */
     size_t n_tensors_other;
-    /** What the weights stand in. */
+    /** What the weights stand in: this, or what follows. */
     struct w4_st_set *set;
     /** A container, and the matrices of its layers, [n_layers][2]. */
     w4moe_file *file;
     w4moe_matrix *matrices;
+    /** A GGUF checkpoint, and its routers' tensors,
+     * [n_layers][W4_N_ROUTER_PARTS], for the layers to point to. */
+    struct w4_gguf_set *gguf;
+    struct w4_tensor *router_tensors;
 };
 
 /**
- * Opens a checkpoint: a folder, or a safetensors file beside its config.json.
- * Everything but the weights' bytes is checked.
+ * Opens a checkpoint: a folder, a safetensors file beside its config.json, or
+ * a GGUF file, the first of them if it is split. A folder without config.json
+ * may hold one GGUF file or split set. Everything but the weights' bytes is
+ * checked.
  *
- * Returns: OK; IO; FORMAT; UNSUPPORTED (by name); NOMEM.
+ * Returns: OK; IO; FORMAT; UNSUPPORTED (by name); INVALID (an option that does
+ *     not apply); NOMEM.
  */
 extern w4moe_status w4_source_open(const w4moe_ctx *ctx,
         struct w4_source *source, const char *path,
@@ -98,6 +106,12 @@ extern w4moe_status w4_st_source_read(struct w4_err *err,
  * IO. */
 extern w4moe_status w4_container_source_read(
         const w4moe_ctx *ctx, struct w4_source *source, const char *path);
+
+/** Makes the table of a GGUF checkpoint, whose first file this is. Returns the
+ * same, and INVALID (a map of names). */
+extern w4moe_status w4_gguf_source_read(const w4moe_ctx *ctx,
+        struct w4_source *source, const char *path,
+        const struct w4_source_options *options);
 
 /** Chooses matrices that hold every weight of the table exactly, and gives the
  * rounded weights their form. Returns OK, FORMAT or UNSUPPORTED (weights that

@@ -145,7 +145,7 @@ take_group(const struct w4_config_reader *reader,
                 reader->path, group->format, size,
                 symmetric ? "" : ", asymmetric");
     }
-    config->symmetric &= symmetric;
+    config->symmetric |= symmetric;
     config->mxfp4 |= group->is_mxfp4;
     return status == W4MOE_OK ? w4_config_add_group(reader, config, size)
                               : status;
@@ -241,7 +241,6 @@ w4_config_compressed_tensors(const struct w4_config_reader *reader,
     const char *format;
     json_t *groups;
     config->quant = W4_QUANT_COMPRESSED_TENSORS;
-    config->symmetric = 1;
     w4moe_status status = refuse_extras(reader, quant);
     if (status == W4MOE_OK) {
         status = w4_config_string(reader, &format, quant, format_names);

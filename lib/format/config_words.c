@@ -76,7 +76,7 @@ take_rule(const struct w4_config_reader *reader, struct w4_model_config *config,
                 "%s: %s with activations of %" PRId64 " bits (16)",
                 reader->path, config->scheme, rule->act_bits);
     }
-    config->symmetric &= rule->symmetric;
+    config->symmetric |= rule->symmetric;
     config->desc_act |= rule->desc_act;
     return w4_config_add_group(reader, config, rule->group_size);
 }
@@ -126,7 +126,6 @@ read_rules(const struct w4_config_reader *reader,
             .data_type = "int",
             .act_bits = 16,
     };
-    config->symmetric = 1;
     w4moe_status status = read_rule(reader, &base, quant);
     /* A group size that is null is one, but none is none. */
     int has_size = json_object_get(quant, "group_size") != NULL ||

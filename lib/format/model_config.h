@@ -77,7 +77,8 @@ struct w4_model_config {
      * is channel-wise. The tensors decide which one a weight has. */
     size_t group_sizes[W4_GROUP_SIZES_MAX];
     size_t n_group_sizes;
-    /** The config says that no 4-bit weight has zero points. */
+    /** The config says of some 4-bit weights, or of all, that they have no
+     * zero points. The tensors decide which. */
     int symmetric;
     /** Some weights are MXFP4: E2M1 codes, E8M0 scales of 32 codes. Configs of
      * DeepSeek-V4 with FP8 may leave that to the tensors. */

@@ -78,9 +78,16 @@ static const struct good_case good[] = {
         {ONE(INT4 "64,'actorder':true"), CTS, "64", 1, 0, 0, 1, 0},
         {ONE(INT4 "64,'actorder':false"), CTS, "64", 1, 0, 0, 0, 0},
         {ONE(INT4 "64,'actorder':'static'"), CTS, "64", 1, 0, 0, 0, 0},
-        /* Several groups: of several lengths, of other bits. */
+        /* Several groups: of several lengths, some or all of them with zero
+         * points, of other bits. */
         {PACKED(GROUP("a", INT4 "64") "," GROUP("b", INT4 "32") ","
                 GROUP("c", INT4 "64,'symmetric':false")),
+                CTS, "64 32", 1, 0, 0, 0, 0},
+        {PACKED(GROUP("a", INT4 "64,'symmetric':false") ","
+                GROUP("b", INT4 "64")),
+                CTS, "64", 1, 0, 0, 0, 0},
+        {PACKED(GROUP("a", INT4 "64,'symmetric':false") ","
+                GROUP("b", INT4 "32,'symmetric':false")),
                 CTS, "64 32", 0, 0, 0, 0, 0},
         {PACKED(GROUP("a", "'num_bits':8,'group_size':12") ","
                 GROUP("b", INT4 "32")),
@@ -115,7 +122,7 @@ static const struct good_case good[] = {
                    "'+:.*down.*':{'group_size':32,'sym':false},"
                    "'.*up.*':{'bits':8,'group_size':7},"
                    "'y':{'desc_act':true}}"),
-                GPTQ, "128 32", 0, 0, 0, 1, 0},
+                GPTQ, "128 32", 1, 0, 0, 1, 0},
         {Q("gptq", ",'bits':8,'group_size':64,'dynamic':{'+:.*experts.*':"
                    "{'bits':4}}"),
                 GPTQ, "64", 1, 0, 0, 0, 0},
@@ -129,7 +136,7 @@ static const struct good_case good[] = {
         {ROUND "'auto_round:gptq','extra_config':{'a':{'bits':16,"
                "'data_type':'float'},'b':{'group_size':32,'sym':false},"
                "'c':{'bits':8,'act_bits':8}}"),
-                ROUND_GPTQ, "128 32", 0, 0, 0, 0, 0},
+                ROUND_GPTQ, "128 32", 1, 0, 0, 0, 0},
         {ROUND "'auto_round:auto_awq','data_type':'int','act_bits':16"),
                 ROUND_AWQ, "128", 1, 0, 0, 0, 0},
         {ROUND "null"), ROUND_GPTQ, "128", 1, 0, 0, 0, 0},

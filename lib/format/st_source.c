@@ -391,6 +391,33 @@ resolve_layer(struct table *table, size_t i)
     return status;
 }
 
+/* Tells, once, that the config's word on GPTQ's zero points is not true. */
+static void
+warn_of_labels(struct w4_err *err, const struct w4_source *source)
+{
+    size_t per_layer = source->config.n_experts * W4_N_PROJECTIONS;
+    size_t n = source->n_layers * per_layer;
+    size_t n_wrong = 0;
+    size_t first = 0;
+    for (size_t w = 0; w < n; w++) {
+        const struct w4_weight *weight = &source->weights[w];
+        if (weight->scheme == &w4_scheme_gptq &&
+                (weight->variant & W4_GPTQ_MISLABELLED) != 0) {
+            first = n_wrong == 0 ? w : first;
+            n_wrong++;
+        }
+    }
+    if (n_wrong != 0) {
+        int label_v2 = source->config.gptq_v2;
+        w4_log(err, W4MOE_LOG_WARNING,
+                "layer %" PRIu32 ": the config says GPTQ version %d, but zero "
+                "points are of version %d, as those of %zu of all %zu weights; "
+                "so they are read",
+                source->layers[first / per_layer].number, label_v2 ? 2 : 1,
+                label_v2 ? 1 : 2, n_wrong, n);
+    }
+}
+
 /* Memory for the table: not more than the checkpoint can fill, whatever its
  * config says. */
 static w4moe_status
@@ -462,6 +489,9 @@ w4_st_source_read(struct w4_err *err, struct w4_source *source,
     }
     for (size_t i = 0; i < source->n_layers && status == W4MOE_OK; i++) {
         status = resolve_layer(&table, i);
+    }
+    if (status == W4MOE_OK) {
+        warn_of_labels(err, source);
     }
     if (status == W4MOE_OK && map != NULL) {
         warn_of_unused(err, map, options->name_map);

@@ -191,6 +191,19 @@ refuse 1 "$tmp" "$convert" --quiet --map="$tmp" "$other" "$x"
 echo 'a b c' >"$map"
 refuse 1 "$map: line 1: " "$convert" --quiet --map="$map" "$other" "$x"
 
+# ------------------------------------------------------ a label that is wrong
+# Zero points that are all 8 tell GPTQ's version, whatever the config says.
+name=gptq-descact-g64-fp16
+copy_checkpoint $name "$tmp/label"
+sed 's/"checkpoint_format": *"gptq"/"checkpoint_format": "gptq_v2"/' \
+    "$data/$name/config.json" >"$tmp/label/config.json"
+must "$convert" "$tmp/label" "$x"
+warned "layer 0: the config says GPTQ version 2"
+[ "$(grep -c 'warning: ' "$tmp/stderr")" -eq 1 ] ||
+    fail "more than one warning of a wrong label"
+cmp "$x" "$tmp/$name-tile.safetensors" || fail "a wrong label: other bytes"
+rm "$x"
+
 # ------------------------------------------------- weights that look wrong
 # The first two scales of one expert: 0, and the infinity of bf16.
 copy_checkpoint ct-channel-bf16-single "$tmp/wrong"

@@ -258,18 +258,19 @@ def gptoss_mxfp4(rng, n, k, _):
 
 # ------------------------------------------------------------ wide and rounded
 
-def plain(dtype):
+def plain(dtype, spread=.02):
     """A packer of weights in a plain type."""
     def pack(rng, n, k, _):
-        stored = numbers.encode(rng.normal(0, .02, (n, k)), dtype)
+        stored = numbers.encode(rng.normal(0, spread, (n, k)), dtype)
         return Matrix({"weight": codes_part(dtype, stored)},
                       lambda: numbers.decode(stored, dtype))
     return pack
 
 
 def plain_model(rng, n, k, o):
-    """Weights in the model's own type."""
-    return plain(o.dtype)(rng, n, k, o)
+    """Weights in the model's own type, as wide as those of 4 bits beside them:
+    what rounds them must show in a layer's output."""
+    return plain(o.dtype, .06)(rng, n, k, o)
 
 
 def fp8_block(rng, n, k, _):

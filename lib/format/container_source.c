@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "format/source.h"
+#include "io/text.h"
 
 enum { MATRICES_PER_LAYER = 2 };
 
@@ -138,9 +139,9 @@ static void
 read_info(struct w4_source *source, const w4moe_file_info *info)
 {
     struct w4_model_config *config = &source->config;
-    snprintf(source->scheme, sizeof(source->scheme), "%s", info->source_scheme);
-    snprintf(config->model_type, sizeof(config->model_type), "%s",
-            info->model_type);
+    w4_copy_string(source->scheme, sizeof(source->scheme), info->source_scheme);
+    w4_copy_string(
+            config->model_type, sizeof(config->model_type), info->model_type);
     config->n_experts = info->n_experts;
     config->top_k = info->top_k;
     config->hidden_size = info->hidden_size;

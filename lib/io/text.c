@@ -87,6 +87,20 @@ w4_utf8_size(const unsigned char *text, size_t left)
     return size;
 }
 
+void
+w4_copy_string(char *out, size_t size, const char *text)
+{
+    size_t n = strlen(text);
+    if (n >= size) {
+        n = size - 1;
+        while (n > 0 && is_continuation(text[n])) {
+            n--;
+        }
+    }
+    memcpy(out, text, n);
+    out[n] = '\0';
+}
+
 static int
 compare(const void *a, const void *b)
 {

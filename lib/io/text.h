@@ -30,6 +30,10 @@ extern struct w4_shown w4_show_path(const char *path);
  * 0 if it is not valid (RFC 3629). */
 extern size_t w4_utf8_size(const unsigned char *text, size_t left);
 
+/** Copies a string into `size` bytes, one at least; of one that is too long the
+ * beginning, in whole characters if it is UTF-8. */
+extern void w4_copy_string(char *out, size_t size, const char *text);
+
 /** Sorts an array of strings by their bytes. */
 extern void w4_sort_strings(const char **strings, size_t n);
 

@@ -73,9 +73,11 @@ change_word(struct fuzz_content *c, char name[FUZZ_TEXT])
     static const char *const words[] = {"gate_proj", "w1", "w2", "w3", "w13",
             "weight_packed", "weight_scale", "weight_zero_point",
             "weight_g_idx", "weight_shape", "weight", "qweight", "scales",
-            "qzeros", "perm", "bias", "offsets", "experts", "layers", "router",
-            "gate", "mtp", "0", "1", "4095", "4096", "2147483648",
-            "e_score_correction_bias"};
+            "qzeros", "g_idx", "scale", "weight_scale_inv", "gate_up_proj",
+            "gate_up_proj_bias", "gate_up_proj_blocks", "down_proj",
+            "down_proj_scales", "input_linear", "perm", "bias", "offsets",
+            "experts", "layers", "router", "gate", "mtp", "0", "1", "4095",
+            "4096", "2147483648", "e_score_correction_bias"};
     char before[FUZZ_TEXT];
     char other[FUZZ_TEXT];
     size_t n;
@@ -166,7 +168,7 @@ change_type(struct fuzz_item *item)
         uint64_t bits;
     } types[] = {{"F32", 32}, {"F16", 16}, {"BF16", 16}, {"I32", 32},
             {"U32", 32}, {"U8", 8}, {"I64", 64}, {"F8_E8M0", 8}, {"F4", 4},
-            {"F64", 64}};
+            {"F64", 64}, {"I8", 8}, {"F8_E4M3", 8}};
     size_t i = below(sizeof(types) / sizeof(types[0]));
     item->dtype = types[i].name;
     item->bits = types[i].bits;

@@ -9,6 +9,9 @@
 
 #include "ct_container.h"
 #include "fuzz.h"
+#include "gguf_helpers.h"
+#include "io/gguf.h"
+#include "seed_models.h"
 #include "st_helpers.h"
 #include "test_folder.h"
 
@@ -202,17 +205,110 @@ give_files(const struct taker *to, const char *name, const char *const *files,
     }
 }
 
+/* Options, config.json and model.safetensors of the folder. */
+static void
+give_options(const struct taker *to, const char *name, const char *options,
+        size_t n_options)
+{
+    static const char *const files[] = {
+            "options", "config.json", "model.safetensors"};
+    test_file_write(test_path("model/options"), options, n_options);
+    give_files(to, name, files, 3);
+}
+
 static void
 give_checkpoint(const struct taker *to, const struct ct_model *model)
 {
-    static const char *const files[] = {"config.json", "model.safetensors"};
-    give_files(to, model->spec.label, files, 2);
+    give_options(to, model->spec.label, "", 0);
+}
+
+/* A container in place of the checkpoint that it is made of. */
+static void
+give_container_source(const struct taker *to, const struct ct_model *model)
+{
+    size_t size;
+    ct_convert(model, W4MOE_ORDER_TILE, "seed.safetensors");
+    unsigned char *data = test_file_read(test_path("seed.safetensors"), &size);
+    test_file_write(test_path("model/model.safetensors"), data, size);
+    free(data);
+    give_options(to, "container", "\1", 1);
+}
+
+/* The other schemes. Each must be one that is converted. */
+static void
+give_schemes(const struct taker *to)
+{
+    /* Zero points and a group length; the second expert, with a map. */
+    static const char asymmetric[] = {2, 0, 1};
+    static const char second[] = "\xd\x11\0{part} {part} # as it is\n";
+    for (size_t i = 0; i < seed_model_count(); i++) {
+        struct mini mini;
+        const char *config;
+        w4moe_convert_options options = ct_options(W4MOE_ORDER_TILE);
+        const char *label = seed_model_make(i, &mini, &config);
+        mini_write(&mini, test_path("model/model.safetensors"), 64);
+        mini_free(&mini);
+        test_file_write(test_path("model/config.json"), config, strlen(config));
+        options.dry_run = 1;
+        ct_ok(w4moe_convert(ct_ctx, NULL, NULL, test_path("model"), &options));
+        give_options(to, label, i % 2 == 0 ? asymmetric : second,
+                i % 2 == 0 ? sizeof(asymmetric) : sizeof(second) - 1);
+    }
 }
 
 static void
 checkpoint(const struct taker *to)
 {
+    ct_ctx_setup();
     each_model(to, give_checkpoint);
+    each_model(to, give_container_source);
+    give_schemes(to);
+    ct_ctx_teardown();
+}
+
+static void
+gguf(const struct taker *to)
+{
+    /* In ggml's order, whole blocks of the type. */
+    static const uint64_t shape[4] = {256, 2, 3, 1};
+    static const uint64_t numbers[3] = {1, 2, 65535};
+    static const char *const texts[2] = {"a", ""};
+    struct gguf_build build;
+    size_t size;
+    gguf_begin(&build);
+    gguf_string(&build, "general.architecture", "qwen3moe");
+    gguf_uint32(&build, "general.alignment", 32);
+    gguf_float32(&build, "qwen3moe.rope.freq_base", 1e6f);
+    gguf_float64(&build, "a.double", 0.5);
+    gguf_bool(&build, "a.bool", 1);
+    gguf_array(&build, "an.array", W4_GGUF_VALUE_UINT16, 2, numbers, 3);
+    gguf_strings(&build, "tokenizer.ggml.tokens", texts, 2);
+    gguf_tensor(&build, "blk.0.ffn_gate_exps.weight", W4_GGUF_Q4_K, 3, shape,
+            NULL, 6 * 144);
+    gguf_tensor(&build, "blk.0.ffn_gate_inp.weight", W4_GGUF_F32, 2, shape,
+            NULL, 2048);
+    gguf_tensor(
+            &build, "output_norm.weight", W4_GGUF_BF16, 1, shape, NULL, 512);
+    unsigned char *file = gguf_finish(&build, &size);
+    give(to, "all kinds of values", file, size);
+    free(file);
+    gguf_begin(&build);
+    gguf_split(&build, 0, 2, 1);
+    file = gguf_finish(&build, &size);
+    give(to, "first part", file, size);
+    free(file);
+}
+
+static void
+name_map(const struct taker *to)
+{
+    static const char text[] =
+            "model.layers.3.mlp.experts.17.linear_fc1.weight\n"
+            "# comment\n\n"
+            "model.layers.{l}.mlp.experts.{e}.linear_fc1.{part} "
+            "layers.{l}.experts.{e}.gate_proj.{part}\r\n"
+            "vision.{part} -\n";
+    give(to, "three lines", text, sizeof(text) - 1);
 }
 
 static void
@@ -247,8 +343,10 @@ fuzz_seeds(const char *target, fuzz_seed_fn *take, void *user)
             {"checkpoint", checkpoint},
             {"container", container},
             {"expert_name", expert_name},
+            {"gguf", gguf},
             {"json_scan", json_scan},
             {"model_config", model_config},
+            {"name_map", name_map},
             {"st_folder", st_folder},
             {"st_header", st_header},
             {"st_index", st_index},

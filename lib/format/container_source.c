@@ -100,7 +100,20 @@ read_layer(struct w4_err *err, struct w4_source *source, size_t i)
     return W4MOE_OK;
 }
 
-/* The router's tensors, from the file as it is. */
+/* Whether a tensor looks like a part of the router of all of the model's
+ * experts. */
+static int
+is_router(const struct w4_source *source, const struct w4_tensor *tensor,
+        enum w4_router_part part)
+{
+    uint32_t n_dims = part == W4_ROUTER_WEIGHT ? 2 : 1;
+    return tensor->dtype != W4MOE_DTYPE_NONE && tensor->n_dims == n_dims &&
+           tensor->shape[0] == source->n_experts_total &&
+           (n_dims == 1 || tensor->shape[1] == source->config.hidden_size);
+}
+
+/* The router's tensors, which are kept as they are. Nothing reads them, so they
+ * were not checked when the container was opened. */
 static void
 read_router(struct w4_source *source, struct w4_source_layer *layer)
 {
@@ -108,7 +121,11 @@ read_router(struct w4_source *source, struct w4_source_layer *layer)
         char name[64];
         snprintf(name, sizeof(name), "layers.%" PRIu32 ".router.%s",
                 layer->number, router_names[r]);
-        layer->router[r] = w4_st_find(source->set, name);
+        const struct w4_tensor *tensor = w4_st_find(source->set, name);
+        if (tensor != NULL &&
+                is_router(source, tensor, (enum w4_router_part)r)) {
+            layer->router[r] = tensor;
+        }
     }
 }
 

@@ -108,6 +108,11 @@ extern size_t fuzz_mutate_st(
 extern size_t fuzz_mutate_tensors(
         uint8_t *data, size_t size, size_t max_size, unsigned seed);
 
+/** A mutator of GGUF files: it changes a key's value, or a tensor, and writes a
+ * file that is good but for that; else anything. */
+extern size_t fuzz_mutate_gguf(
+        uint8_t *data, size_t size, size_t max_size, unsigned seed);
+
 /** A mutator of n such files, 2 at least: it changes one of them; those from
  * first_st on are safetensors files. */
 extern size_t fuzz_mutate_parts(uint8_t *data, size_t size, size_t max_size,

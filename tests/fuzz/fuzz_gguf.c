@@ -125,3 +125,10 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     return 0;
 }
+
+size_t
+LLVMFuzzerCustomMutator(
+        uint8_t *data, size_t size, size_t max_size, unsigned seed)
+{
+    return fuzz_mutate_gguf(data, size, max_size, seed);
+}

@@ -7,9 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "conversion.h"
 #include "ct_container.h"
 #include "fuzz.h"
-#include "gguf_helpers.h"
+#include "gguf_model.h"
 #include "io/gguf.h"
 #include "seed_models.h"
 #include "st_helpers.h"
@@ -299,6 +300,43 @@ gguf(const struct taker *to)
     free(file);
 }
 
+/* Every type that is converted and each layout, as options and a file. */
+static void
+gguf_checkpoint(const struct taker *to)
+{
+    static const char *const files[] = {"options", "model.gguf"};
+    static const struct gguf_spec specs[] = {
+            {"qwen3moe", GGUF_FUSED, {TYPE_Q4_0, TYPE_Q4_0, TYPE_Q4_1}, 1, 0, 2,
+                    64, 32, 0, 1},
+            {"deepseek2", GGUF_GATE_UP, {TYPE_Q5_0, TYPE_Q5_0, TYPE_Q8_0}, 1, 1,
+                    2, 64, 32, 0, 1},
+            {"llama", GGUF_SINGLE, {TYPE_Q5_1, TYPE_IQ4_NL, TYPE_BF16}, 1, 0, 2,
+                    32, 32, 0, 1},
+            {"gpt-oss", GGUF_FUSED, {TYPE_MXFP4, TYPE_MXFP4, TYPE_MXFP4}, 1, 0,
+                    2, 64, 32, 1, 1},
+            {"qwen2moe", GGUF_FUSED, {TYPE_Q4_K, TYPE_Q5_K, TYPE_F16}, 1, 0, 2,
+                    256, 8, 0, 1},
+            {"olmoe", GGUF_SINGLE, {TYPE_Q6_K, TYPE_Q4_K, TYPE_F32}, 1, 0, 2,
+                    256, 8, 0, 1},
+    };
+    static const char options[] = {FUZZ_REQUANTIZE, 0, 0};
+    ct_ctx_setup();
+    test_subfolder(test_path("model"));
+    test_file_write(test_path("model/options"), options, sizeof(options));
+    for (size_t i = 0; i < sizeof(specs) / sizeof(specs[0]); i++) {
+        struct gguf_model model;
+        gguf_model_make(&model, &specs[i]);
+        char *path = gguf_model_write(&model, "model/model");
+        w4moe_convert_options converted = ct_options(W4MOE_ORDER_TILE);
+        converted.dry_run = converted.requantize = 1;
+        ct_ok(w4moe_convert(ct_ctx, NULL, NULL, path, &converted));
+        give_files(to, specs[i].arch, files, 2);
+        free(path);
+        gguf_model_free(&model);
+    }
+    ct_ctx_teardown();
+}
+
 static void
 name_map(const struct taker *to)
 {
@@ -344,6 +382,7 @@ fuzz_seeds(const char *target, fuzz_seed_fn *take, void *user)
             {"container", container},
             {"expert_name", expert_name},
             {"gguf", gguf},
+            {"gguf_checkpoint", gguf_checkpoint},
             {"json_scan", json_scan},
             {"model_config", model_config},
             {"name_map", name_map},

@@ -48,8 +48,10 @@ check_name(const char *name)
     FUZZ_CHECK(
             parsed.prefix_length == 0 || name[parsed.prefix_length - 1] == '.');
     const char *layer = name + parsed.prefix_length;
-    FUZZ_CHECK(strncmp(layer, "layers.", 7) == 0);
-    FUZZ_CHECK(stands_in(layer, end, "layers", parsed.layer));
+    /* The second is GPT-OSS's own. */
+    const char *word = strncmp(layer, "layers.", 7) == 0 ? "layers" : "block";
+    FUZZ_CHECK(strncmp(layer, word, strlen(word)) == 0);
+    FUZZ_CHECK(stands_in(layer, end, word, parsed.layer));
     FUZZ_CHECK(parsed.layer < 1000000000 && parsed.expert < 1000000000);
     FUZZ_CHECK(parsed.tensor > layer && parsed.tensor <= end);
     FUZZ_CHECK(parsed.tensor[-1] == '.');

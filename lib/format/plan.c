@@ -138,9 +138,9 @@ w4_plan_make(struct w4_err *err, struct w4_plan *plan,
     size_t total = source->config.n_experts;
     if (options->first_expert >= total ||
             options->n_experts > total - options->first_expert) {
-        return w4_fail(err, W4MOE_INVALID, "experts %zu to %zu of %zu experts",
-                options->first_expert,
-                options->first_expert + options->n_experts - 1, total);
+        return w4_fail(err, W4MOE_INVALID,
+                "%zu experts from expert %zu on, but there are %zu",
+                options->n_experts, options->first_expert, total);
     }
     plan->meta = make_meta(source, options);
     plan->first_expert = options->first_expert;

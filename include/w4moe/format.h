@@ -716,7 +716,8 @@ typedef struct w4moe_convert_report {
  *     "model-00001-of-0000N.safetensors" and so on, and
  *     "model.safetensors.index.json". May be NULL with dry_run.
  *     in_path: a checkpoint folder, one safetensors file beside its
- *     config.json, or a container. options may be NULL.
+ *     config.json, a GGUF file (of a model in several the first), or a
+ *     container. options may be NULL.
  * Memory: one expert per thread, beyond the mapped source.
  * Returns: W4MOE_OK; W4MOE_INVALID (options; the output exists and `force` is
  *     not set, or its folder holds what is no container; a layer that is not

@@ -8,7 +8,15 @@
 set -eu
 # shellcheck source=tests/tools/tool-lib.sh
 . "${srcdir:-.}/tests/tools/tool-lib.sh"
-python3 -c 'import numpy' 2>/dev/null || skip "no Python with numpy"
+
+python=
+for candidate in python3 /usr/bin/python3; do
+    if "$candidate" -c 'import numpy' 2>/dev/null; then
+        python=$candidate
+        break
+    fi
+done
+[ -n "$python" ] || skip "no python3 with numpy"
 mkdir "$tmp/out"
 container=$tmp/container.safetensors
 dump=$tmp/model.expected.safetensors
@@ -19,7 +27,7 @@ make_model()
     scheme=$1
     shift
     rm -f "$tmp"/model*
-    must python3 "$data/generate.py" "$scheme" "$tmp/model.gguf" "$@"
+    must "$python" "$data/generate.py" "$scheme" "$tmp/model.gguf" "$@"
 }
 
 # said REGEX: a line of the report.

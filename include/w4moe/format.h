@@ -379,9 +379,9 @@ typedef struct w4moe_float_weight {
  *     be INT4, and there must be no offsets.
  * In: src, with dst's n_in.
  * Returns: W4MOE_OK; W4MOE_INVALID (sizes or types that do not agree);
- *     W4MOE_UNSUPPORTED (a type of weights); W4MOE_FORMAT (a weight that is no number, infinite, or too large for
- *     scales of dst's type, with its row and column; some columns may have been
- *     written); W4MOE_NOMEM.
+ *     W4MOE_UNSUPPORTED (a type of weights); W4MOE_FORMAT (a weight that is no
+ *     number, infinite, or too large for scales of dst's type, with its row and
+ *     column; some columns may have been written); W4MOE_NOMEM.
  * Threads: any, for different columns of dst; first_out and src->n_out are
  *     multiples of 8.
  */

@@ -12,9 +12,6 @@
 #include "io/gguf_types.h"
 #include "io/text.h"
 
-/* Bound on layer numbers, so that a hostile checkpoint's list stays small. */
-enum { LAYERS_MAX = 4096 };
-
 struct table {
     struct w4_err *err;
     struct w4_source *source;
@@ -32,23 +29,6 @@ path_of(const struct table *table)
     return w4_gguf_file_path(table->source->gguf, 0);
 }
 
-/* Place of a layer number in source->layers, which has it. */
-static size_t
-layer_index(const struct w4_source *source, uint32_t number)
-{
-    size_t low = 0;
-    size_t high = source->n_layers;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (source->layers[middle].number < number) {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
-    return low;
-}
-
 /* Whether a tensor belongs to a layer that is converted: not to one that
  * predicts further tokens. */
 static int
@@ -63,7 +43,7 @@ static w4moe_status
 list_layers(struct table *table)
 {
     struct w4_source *source = table->source;
-    unsigned char seen[LAYERS_MAX] = {0};
+    unsigned char seen[W4_LAYERS_MAX] = {0};
     size_t n = 0;
     for (size_t t = 0; t < w4_gguf_count(source->gguf); t++) {
         const struct w4_gguf_tensor *tensor = w4_gguf_at(source->gguf, t);
@@ -76,12 +56,12 @@ list_layers(struct table *table)
         }
         if (name.kind != W4_GGUF_NAME_OTHER &&
                 (name.layer >= table->model.n_blocks ||
-                        name.layer >= LAYERS_MAX)) {
+                        name.layer >= W4_LAYERS_MAX)) {
             return w4_fail(table->err, W4MOE_FORMAT,
                     "tensor \"%s\": layer %" PRIu32 " of %" PRIu64
                     " (at most %d)",
                     w4_show_string(tensor->name).text, name.layer,
-                    table->model.n_blocks, LAYERS_MAX);
+                    table->model.n_blocks, W4_LAYERS_MAX);
         }
         if (is_of_layers(table, &name)) {
             n += seen[name.layer] == 0;
@@ -94,16 +74,7 @@ list_layers(struct table *table)
                 "(blk.L.ffn_gate_exps.weight)",
                 w4_show_path(path_of(table)).text, w4_gguf_count(source->gguf));
     }
-    source->layers = calloc(n, sizeof(*source->layers));
-    if (source->layers == NULL) {
-        return w4_fail(table->err, W4MOE_NOMEM, "no memory for %zu layers", n);
-    }
-    for (uint32_t number = 0; number < LAYERS_MAX; number++) {
-        if (seen[number]) {
-            source->layers[source->n_layers++].number = number;
-        }
-    }
-    return W4MOE_OK;
+    return w4_source_list_layers(table->err, source, seen);
 }
 
 static void
@@ -174,7 +145,7 @@ count_tensor(struct table *table, const struct w4_gguf_name *name,
 {
     struct w4_source *source = table->source;
     struct w4_source_layer *layer =
-            &source->layers[layer_index(source, name->layer)];
+            &source->layers[w4_source_layer_index(source, name->layer)];
     layer->n_tensors++;
     layer->n_bytes += tensor->n_bytes;
 }
@@ -208,7 +179,7 @@ take_experts(struct table *table, const struct w4_gguf_name *name,
         const struct w4_gguf_tensor *tensor, size_t first, size_t n)
 {
     struct w4_source *source = table->source;
-    size_t i = layer_index(source, name->layer);
+    size_t i = w4_source_layer_index(source, name->layer);
     int both = name->projection == W4_N_PROJECTIONS;
     enum w4_projection projection = both ? W4_GATE : name->projection;
     const struct w4_weight *like =
@@ -257,7 +228,7 @@ take_router(struct table *table, const struct w4_gguf_name *name,
         source->n_tensors_other += status == W4MOE_OK;
         return status;
     }
-    size_t i = layer_index(source, name->layer);
+    size_t i = w4_source_layer_index(source, name->layer);
     size_t place = i * W4_N_ROUTER_PARTS + (size_t)name->router;
     struct w4_tensor *made = &source->router_tensors[place];
     *made = (struct w4_tensor){

@@ -14,8 +14,8 @@
 
 #include "base/err.h"
 
-/** Longest config.json that is read, and longest file beside it: read as a tree,
- * one can take a hundred times its size. */
+/** Longest config.json that is read, and longest file beside it: as a tree, one
+ * can take a hundred times its size. */
 enum { W4_CONFIG_MAX = 4 * 1024 * 1024 };
 
 /** How the weights of quantised modules are stored. */

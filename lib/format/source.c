@@ -155,3 +155,41 @@ w4_source_weight(const struct w4_source *source, size_t i, size_t expert,
     size_t index = i * source->config.n_experts + expert;
     return &source->weights[index * W4_N_PROJECTIONS + (size_t)projection];
 }
+
+w4moe_status
+w4_source_list_layers(struct w4_err *err, struct w4_source *source,
+        const unsigned char seen[W4_LAYERS_MAX])
+{
+    size_t n = 0;
+    for (uint32_t number = 0; number < W4_LAYERS_MAX; number++) {
+        n += seen[number] != 0;
+    }
+    source->layers = calloc(n, sizeof(*source->layers));
+    if (source->layers == NULL) {
+        return w4_fail(err, W4MOE_NOMEM, "no memory for %zu layers", n);
+    }
+    for (uint32_t number = 0; number < W4_LAYERS_MAX; number++) {
+        if (seen[number]) {
+            source->layers[source->n_layers++].number = number;
+        }
+    }
+    return W4MOE_OK;
+}
+
+size_t
+w4_source_layer_index(const struct w4_source *source, uint32_t number)
+{
+    size_t low = 0;
+    size_t high = source->n_layers;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (source->layers[middle].number < number) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low < source->n_layers && source->layers[low].number == number
+                   ? low
+                   : source->n_layers;
+}

@@ -97,6 +97,17 @@ extern struct w4_weight *w4_source_weight(const struct w4_source *source,
 
 /* ---------------------------------------------------- the steps of opening */
 
+/** Bound on layer numbers, so that a hostile checkpoint's list stays small. */
+enum { W4_LAYERS_MAX = 4096 };
+
+/** Makes the sorted list of the layers that are marked. Returns OK or NOMEM. */
+extern w4moe_status w4_source_list_layers(struct w4_err *err,
+        struct w4_source *source, const unsigned char seen[W4_LAYERS_MAX]);
+
+/** Place of a layer number in source->layers, or n_layers. */
+extern size_t w4_source_layer_index(
+        const struct w4_source *source, uint32_t number);
+
 /** Makes the table of a safetensors checkpoint, whose config and set are
  * there. Returns OK, FORMAT, UNSUPPORTED or NOMEM. */
 extern w4moe_status w4_st_source_read(struct w4_err *err,

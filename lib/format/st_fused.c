@@ -217,7 +217,7 @@ resolve_weight(const struct fused *fused)
     return status;
 }
 
-/* ---------------------------------------------------------------- one matrix */
+/* --------------------------------------------------------------- one matrix */
 
 static const struct w4_tensor *
 any_part(const struct w4_parts *parts)

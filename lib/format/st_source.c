@@ -5,13 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "format/name_map.h"
 #include "format/source.h"
 #include "format/st_fused.h"
+#include "format/st_names.h"
 #include "io/text.h"
 
-/* Bound on layer numbers, so that a hostile checkpoint's list stays small. */
-enum { LAYERS_MAX = 4096, NEAREST_SIZE = 160 };
+enum { NEAREST_SIZE = 160 };
 
 /* What is needed until every weight is made of its parts. */
 struct table {
@@ -22,79 +21,13 @@ struct table {
     struct w4_parts *parts;
     /* [n_layers] */
     struct w4_fused_parts *fused;
-    /* Names to read the tensors' names as, [w4_st_count()]; NULL for one that
-     * is to be left out. The whole is NULL if every tensor has its own. */
-    char **names;
+    struct w4_st_names names;
     size_t n_expert_tensors;
     size_t n_fused_tensors;
     /* Prefix of all experts' names; points into the first. */
     const char *prefix;
     size_t prefix_length;
 };
-
-/* -------------------------------------------------------------------- names */
-
-static void
-free_names(struct table *table)
-{
-    for (size_t t = 0;
-            table->names != NULL && t < w4_st_count(table->source->set); t++) {
-        free(table->names[t]);
-    }
-    free(table->names);
-    table->names = NULL;
-}
-
-/* Applies a caller's map to all names. */
-static w4moe_status
-map_names(struct table *table, struct w4_name_map *map)
-{
-    size_t n = w4_st_count(table->source->set);
-    char mapped[W4_MAPPED_NAME_MAX];
-    table->names = calloc(n, sizeof(*table->names));
-    for (size_t t = 0; table->names != NULL && t < n; t++) {
-        const char *name = w4_st_at(table->source->set, t)->name;
-        enum w4_mapping mapping = w4_name_map_apply(map, mapped, name);
-        if (mapping == W4_MAPPING_TOO_LONG) {
-            return w4_fail(table->err, W4MOE_FORMAT,
-                    "tensor \"%s\": the map makes a name of it that is too "
-                    "long",
-                    w4_show_string(name).text);
-        }
-        if (mapping != W4_MAPPING_SKIP) {
-            table->names[t] =
-                    strdup(mapping == W4_MAPPING_NAME ? mapped : name);
-            if (table->names[t] == NULL) {
-                free_names(table);
-            }
-        }
-    }
-    return table->names != NULL ? W4MOE_OK
-                                : w4_fail(table->err, W4MOE_NOMEM,
-                                          "no memory for %zu names", n);
-}
-
-/* What a tensor's name is read as; "" for one that is to be left out. */
-static const char *
-name_of(const struct table *table, size_t t)
-{
-    if (table->names == NULL) {
-        return w4_st_at(table->source->set, t)->name;
-    }
-    return table->names[t] != NULL ? table->names[t] : "";
-}
-
-/* Rules that fit nothing are told: they are likely a mistake. */
-static void
-warn_of_unused(
-        struct w4_err *err, const struct w4_name_map *map, const char *path)
-{
-    for (size_t line = w4_name_map_unused(map, 0); line != 0;
-            line = w4_name_map_unused(map, line)) {
-        w4_log(err, W4MOE_LOG_WARNING, "%s: line %zu fits no tensor", path,
-                line);
-    }
-}
 
 /* ------------------------------------------------------------------- layers */
 
@@ -103,25 +36,6 @@ is_of_experts(const struct w4_name *name)
 {
     return name->kind == W4_NAME_EXPERT || name->kind == W4_NAME_GATE_UP ||
            name->kind == W4_NAME_DOWN;
-}
-
-/* Place of a layer number in source->layers, or n_layers. */
-static size_t
-layer_index(const struct w4_source *source, uint32_t number)
-{
-    size_t low = 0;
-    size_t high = source->n_layers;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (source->layers[middle].number < number) {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
-    return low < source->n_layers && source->layers[low].number == number
-                   ? low
-                   : source->n_layers;
 }
 
 /* All experts must have one prefix, or tensors of two models are mixed. */
@@ -147,18 +61,18 @@ static w4moe_status
 list_layers(struct table *table)
 {
     struct w4_source *source = table->source;
-    unsigned char seen[LAYERS_MAX] = {0};
+    unsigned char seen[W4_LAYERS_MAX] = {0};
     size_t n = 0;
     for (size_t t = 0; t < w4_st_count(source->set); t++) {
-        const char *text = name_of(table, t);
+        const char *text = w4_st_names_at(&table->names, t);
         struct w4_name name = w4_name_parse(text);
         if (!is_of_experts(&name)) {
             continue;
         }
-        if (name.layer >= LAYERS_MAX) {
+        if (name.layer >= W4_LAYERS_MAX) {
             return w4_fail(table->err, W4MOE_FORMAT,
                     "tensor \"%s\": layer %" PRIu32 " (below %d)",
-                    w4_show_string(text).text, name.layer, LAYERS_MAX);
+                    w4_show_string(text).text, name.layer, W4_LAYERS_MAX);
         }
         w4moe_status status = check_prefix(table, &name, text);
         if (status != W4MOE_OK) {
@@ -175,16 +89,7 @@ list_layers(struct table *table)
                 "(...layers.L....experts.E.gate_proj.weight_packed)",
                 w4_st_file_path(source->set, 0), w4_st_count(source->set));
     }
-    source->layers = calloc(n, sizeof(*source->layers));
-    if (source->layers == NULL) {
-        return w4_fail(table->err, W4MOE_NOMEM, "no memory for %zu layers", n);
-    }
-    for (uint32_t number = 0; number < LAYERS_MAX; number++) {
-        if (seen[number]) {
-            source->layers[source->n_layers++].number = number;
-        }
-    }
-    return W4MOE_OK;
+    return w4_source_list_layers(table->err, source, seen);
 }
 
 /* ------------------------------------------------------------------ sorting */
@@ -259,7 +164,8 @@ take_part(struct table *table, struct w4_parts *parts,
     }
     *place = tensor;
     struct w4_source *source = table->source;
-    count_tensor(&source->layers[layer_index(source, name->layer)], tensor);
+    count_tensor(&source->layers[w4_source_layer_index(source, name->layer)],
+            tensor);
     return W4MOE_OK;
 }
 
@@ -275,7 +181,8 @@ take_expert(struct table *table, const struct w4_name *name,
                 ", but config.json says %zu experts",
                 w4_show_string(tensor->name).text, name->expert, n_experts);
     }
-    size_t index = layer_index(source, name->layer) * n_experts + name->expert;
+    size_t index = w4_source_layer_index(source, name->layer) * n_experts +
+                   name->expert;
     index = index * W4_N_PROJECTIONS + (size_t)name->projection;
     return take_part(table, &table->parts[index], name, tensor);
 }
@@ -286,7 +193,7 @@ take_router(struct w4_source *source, const struct w4_name *name,
         const struct w4_tensor *tensor)
 {
     const struct w4_model_config *config = &source->config;
-    size_t i = layer_index(source, name->layer);
+    size_t i = w4_source_layer_index(source, name->layer);
     enum w4_router_part part = name->router;
     uint32_t n_dims = part == W4_ROUTER_WEIGHT ? 2 : 1;
     /* DeepSeek's own release calls the correction so. */
@@ -311,14 +218,14 @@ take_tensor(struct table *table, size_t t)
 {
     struct w4_source *source = table->source;
     const struct w4_tensor *tensor = w4_st_at(source->set, t);
-    struct w4_name name = w4_name_parse(name_of(table, t));
+    struct w4_name name = w4_name_parse(w4_st_names_at(&table->names, t));
     struct w4_fused_parts *fused;
     switch (name.kind) {
     case W4_NAME_EXPERT:
         return take_expert(table, &name, tensor);
     case W4_NAME_GATE_UP:
     case W4_NAME_DOWN:
-        fused = &table->fused[layer_index(source, name.layer)];
+        fused = &table->fused[w4_source_layer_index(source, name.layer)];
         return take_part(table,
                 name.kind == W4_NAME_DOWN ? &fused->down : &fused->gate_up,
                 &name, tensor);
@@ -469,13 +376,10 @@ w4_st_source_read(struct w4_err *err, struct w4_source *source,
         const struct w4_source_options *options)
 {
     struct table table = {.err = err, .source = source};
-    struct w4_name_map *map = NULL;
     w4moe_status status = check_sizes(err, &source->config);
-    if (status == W4MOE_OK && options->name_map != NULL) {
-        status = w4_name_map_read(err, &map, options->name_map);
-        if (status == W4MOE_OK) {
-            status = map_names(&table, map);
-        }
+    if (status == W4MOE_OK) {
+        status = w4_st_names_make(
+                err, &table.names, source->set, options->name_map);
     }
     if (status == W4MOE_OK) {
         status = list_layers(&table);
@@ -493,11 +397,7 @@ w4_st_source_read(struct w4_err *err, struct w4_source *source,
     if (status == W4MOE_OK) {
         warn_of_labels(err, source);
     }
-    if (status == W4MOE_OK && map != NULL) {
-        warn_of_unused(err, map, options->name_map);
-    }
-    free_names(&table);
-    w4_name_map_free(map);
+    w4_st_names_free(&table.names);
     free(table.parts);
     free(table.fused);
     return status;

@@ -25,7 +25,7 @@ enum check {
     BITS,
     /* In the sign of 0. */
     EQUAL,
-    /* By half a step of an asymmetric group of 32; by 1.5 of a symmetric one. */
+    /* By half a step of an asymmetric group of 32, 1.5 of a symmetric one. */
     HALF_STEP,
     STEPS
 };

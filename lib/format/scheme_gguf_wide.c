@@ -22,9 +22,6 @@
 
 enum { BLOCK = 32, K_BLOCK = 256 };
 
-static const signed char iq4_nl_values[16] = {-127, -104, -83, -65, -49, -35,
-        -22, -10, 1, 13, 25, 38, 53, 69, 89, 113};
-
 /* --------------------------------------------------------------------- rows */
 
 /* Each reads one block. */
@@ -84,10 +81,12 @@ read_q8_0(float *dst, const unsigned char *src)
 static void
 read_iq4_nl(float *dst, const unsigned char *src)
 {
+    static const signed char table[16] = {-127, -104, -83, -65, -49, -35, -22,
+            -10, 1, 13, 25, 38, 53, 69, 89, 113};
     float d = read_f16(src);
     float values[16];
     for (size_t code = 0; code < 16; code++) {
-        values[code] = (float)iq4_nl_values[code] * d;
+        values[code] = (float)table[code] * d;
     }
     for (size_t j = 0; j < BLOCK / 2; j++) {
         dst[j] = values[src[2 + j] & 15];
@@ -220,6 +219,9 @@ element_q6_k(const unsigned char *block, size_t i)
 static float
 element_32(unsigned type, const unsigned char *block, size_t i)
 {
+    static const float iq4_nl[16] = {-127.0f, -104.0f, -83.0f, -65.0f, -49.0f,
+            -35.0f, -22.0f, -10.0f, 1.0f, 13.0f, 25.0f, 38.0f, 53.0f, 69.0f,
+            89.0f, 113.0f};
     int byte;
     switch (type) {
     case W4_GGUF_Q5_0:
@@ -230,8 +232,7 @@ element_32(unsigned type, const unsigned char *block, size_t i)
                                            16 * bit(block + 4, i)) +
                half_at(block, 1);
     case W4_GGUF_IQ4_NL:
-        return half_at(block, 0) *
-               (float)iq4_nl_values[nibble(block + 2, 16, i)];
+        return half_at(block, 0) * iq4_nl[nibble(block + 2, 16, i)];
     default: /* Q8_0 */
         byte = block[2 + i];
         return half_at(block, 0) * (float)(byte < 128 ? byte : byte - 256);

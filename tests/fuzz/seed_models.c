@@ -162,7 +162,7 @@ gpt_oss_mxfp4(struct making *m)
             "model.layers.0.mlp.experts.down_proj"};
     for (int i = 0; i < 2; i++) {
         uint64_t n_out = i == 0 ? 2 * INNER : HIDDEN;
-        uint64_t n_groups = (i == 0 ? HIDDEN : INNER) / GROUP;
+        uint64_t n_groups = i == 0 ? HIDDEN / GROUP : INNER / GROUP;
         add(m, part_of(names[i], "_blocks"), "U8", 1, 0xFF, 0,
                 SHAPE(EXPERTS, n_out, n_groups, GROUP / 2));
         add_e8m0(m, part_of(names[i], "_scales"), "U8",

@@ -247,8 +247,9 @@ check_scale(const struct group *g)
     double min = 0.0;
     double max = 0.0;
     for (size_t i = 0; i < g->n; i++) {
-        min = fmin(min, g->numbers[i]);
-        max = fmax(max, g->numbers[i]);
+        double x = g->numbers[i];
+        min = x < min ? x : min;
+        max = x > max ? x : max;
     }
     if (g->p->asymmetric) {
         double scale = any_float_scale((max - min) / 15.0, dtype);
@@ -264,7 +265,8 @@ check_scale(const struct group *g)
     for (int i = 0; i < 3; i++) {
         double scale = any_float_scale(list[i], dtype);
         known |= scale == g->scale;
-        least = fmin(least, squared_error(g, scale, 8));
+        double sum = squared_error(g, scale, 8);
+        least = sum < least ? sum : least;
     }
     ck_assert_msg(known, "scale %a, extreme %a", g->scale, e);
     /* The sums differ by the roundings of fp32. */
@@ -293,7 +295,8 @@ check_group(const struct group *g)
         double error = fabs((code - g->zero) * g->scale - x);
         double least = INFINITY;
         for (int c = 0; c < 16; c++) {
-            least = fmin(least, fabs((c - g->zero) * g->scale - x));
+            double distance = fabs((c - g->zero) * g->scale - x);
+            least = distance < least ? distance : least;
         }
         if (!any) {
             ck_assert_int_eq(code, 8);

@@ -105,8 +105,9 @@ START_TEST(offsets)
     source_make(&s, CT_ZERO_POINTS, &random);
     packed_weight_make(&p, &s.weight, W4MOE_ORDER_TILE, W4MOE_F32);
     ST_CHECK_OK(packed_weight_compare(&p));
-    for (size_t bit = 30; bit < N * G * 32; bit += 32) {
-        must_see(&p, p.m.offsets, bit); /* the highest of the exponent */
+    /* The highest bit of the exponent; others may be rounded off. */
+    for (size_t bit = W4_BIG_ENDIAN ? 6 : 30; bit < N * G * 32; bit += 32) {
+        must_see(&p, p.m.offsets, bit);
     }
     packed_weight_free(&p);
     source_free(&s);

@@ -43,11 +43,11 @@ w4_rows_make(
         struct w4_err *err, struct w4_rows *rows, size_t n_in, size_t n_groups)
 {
     enum { ALIGN = 64, NUMBER = sizeof(float) };
-    uint64_t words;
-    uint64_t scales;
-    uint64_t zeros;
-    uint64_t offsets;
-    uint64_t values;
+    uint64_t words = 0;
+    uint64_t scales = 0;
+    uint64_t zeros = 0;
+    uint64_t offsets = 0;
+    uint64_t values = 0;
     uint64_t end = 0;
     uint64_t n_words = (uint64_t)W4_ROWS_MAX * (n_in / W4_WORD_CODES);
     uint64_t n_numbers = (uint64_t)W4_ROWS_MAX * n_groups;

@@ -162,27 +162,12 @@ static w4moe_status
 check_router(const struct call *call)
 {
     const w4moe_router *router = &call->layer->router;
-    const w4moe_forward_args *args = &call->args;
-    if (router->kind != W4MOE_ROUTER_SOFTMAX_TOPK || router->n_group > 1) {
-        const char *name = w4moe_router_name(router->kind);
+    if (router->kind != W4MOE_ROUTER_SOFTMAX_TOPK ||
+            call->args.router_logits == NULL) {
         return w4_fail(call->err, W4MOE_UNSUPPORTED,
-                "router kind \"%s\"%s is not implemented",
-                name != NULL ? name : "unknown",
-                router->n_group > 1 ? " with groups" : "");
-    }
-    if (args->logits_dtype != W4MOE_F32 && args->logits_dtype != W4MOE_F16 &&
-            args->logits_dtype != W4MOE_BF16) {
-        return w4_fail(call->err, W4MOE_UNSUPPORTED,
-                "logits of type %s are not supported, only F32, F16 and BF16",
-                w4moe_dtype_name(args->logits_dtype));
-    }
-    if (args->top_k > W4_GPU_TOP_K_MAX ||
-            args->top_k > args->n_experts_global) {
-        return w4_fail(call->err, W4MOE_INVALID,
-                "top_k is %zu, outside [1, %zu]", args->top_k,
-                args->n_experts_global < W4_GPU_TOP_K_MAX
-                        ? args->n_experts_global
-                        : (size_t)W4_GPU_TOP_K_MAX);
+                "backend hip: router kind \"%s\"%s is not implemented",
+                w4moe_router_name(router->kind),
+                call->args.router_logits == NULL ? " from hidden states" : "");
     }
     return W4MOE_OK;
 }
@@ -202,7 +187,7 @@ route(struct call *call)
             .n_experts = (uint32_t)args->n_experts_global,
             .top_k = (uint32_t)args->top_k,
             .renormalize = router->renormalize != 0,
-            .scale = router->scale != 0.0f ? router->scale : 1.0f,
+            .scale = router->scale,
     };
     w4moe_status status = check_router(call);
     if (status != W4MOE_OK) {
@@ -281,11 +266,11 @@ multiply_w13(const struct call *call, uint32_t rows)
     p.out_stride = w4_layer_intermediate(layer);
     w4_gpu_activation_set(&p.activation, &layer->activation);
     struct w4_gpu_product use = w4_gpu_choose(
-            gpu, &layer->w13, call->aligned, args->dtype, rows != 0 ? rows : 1);
+            gpu, &layer->routed.w13, call->aligned, args->dtype, rows != 0 ? rows : 1);
     uint64_t n_blocks = rows == 0 ? call->n_slots
                                   : w4_gpu_blocks_max(call->n_slots,
                                             w4_layer_experts(layer), rows);
-    return w4_gpu_multiply(layer->ctx, use.family, &layer->w13, &p, args->dtype,
+    return w4_gpu_multiply(layer->ctx, use.family, &layer->routed.w13, &p, args->dtype,
             n_blocks, call->stream);
 }
 
@@ -317,8 +302,8 @@ multiply_w2_tokens(const struct call *call)
     p.accumulate = (args->flags & W4MOE_ACCUMULATE) != 0;
     return w4_gpu_multiply(layer->ctx,
             w4_gpu_choose_token(
-                    w4_gpu_of(layer->ctx), &layer->w2, 1, args->dtype),
-            &layer->w2, &p, args->dtype, args->n_tokens, call->stream);
+                    w4_gpu_of(layer->ctx), &layer->routed.w2, 1, args->dtype),
+            &layer->routed.w2, &p, args->dtype, args->n_tokens, call->stream);
 }
 
 /* w2 slot by slot, then the sums. */
@@ -334,8 +319,8 @@ multiply_w2_slots(const struct call *call, uint32_t rows)
     p.out = at(call, call->ws->sums);
     p.out_stride = hidden;
     struct w4_gpu_product use =
-            w4_gpu_choose(gpu, &layer->w2, 1, args->dtype, rows);
-    w4moe_status status = w4_gpu_multiply(layer->ctx, use.family, &layer->w2,
+            w4_gpu_choose(gpu, &layer->routed.w2, 1, args->dtype, rows);
+    w4moe_status status = w4_gpu_multiply(layer->ctx, use.family, &layer->routed.w2,
             &p, args->dtype,
             w4_gpu_blocks_max(call->n_slots, w4_layer_experts(layer), rows),
             call->stream);
@@ -372,7 +357,7 @@ compute(struct call *call)
         status = route(call);
     }
     if (status == W4MOE_OK && (call->n_slots > SLOTS_INLINE || invariant)) {
-        const w4moe_matrix *const matrices[] = {&layer->w13, &layer->w2};
+        const w4moe_matrix *const matrices[] = {&layer->routed.w13, &layer->routed.w2};
         rows = w4_gpu_block_rows(w4_gpu_of(layer->ctx), matrices, 2,
                 call->aligned, args->dtype, call->n_slots, invariant);
         status = align(call, rows);

@@ -194,10 +194,10 @@ place_layer(w4moe_layer *layer, w4moe_layer *copy, struct w4_gpu_layer *gpu)
     }
     status = upload(err, gpu->memory, from, places, n);
     if (status == W4MOE_OK) {
-        status = w4_gpu_matrix_set(err, &gpu->w13, &copy->w13, "w13");
+        status = w4_gpu_matrix_set(err, &gpu->w13, &copy->routed.w13, "w13");
     }
     if (status == W4MOE_OK) {
-        status = w4_gpu_matrix_set(err, &gpu->w2, &copy->w2, "w2");
+        status = w4_gpu_matrix_set(err, &gpu->w2, &copy->routed.w2, "w2");
     }
     if (status != W4MOE_OK) {
         w4_gpu_free(layer->ctx, gpu->memory, total);

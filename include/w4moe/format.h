@@ -460,13 +460,15 @@ typedef enum w4moe_router_kind {
     /** Sigmoid with correction bias, group-limited (DeepSeek-V3, GLM-4.5,
      * Kimi). */
     W4MOE_ROUTER_SIGMOID = 3,
-    /** Top-1 sigmoid (Llama-4). */
+    /** Top-k of the logits, then sigmoid (Llama-4, with k = 1). */
     W4MOE_ROUTER_SIGMOID_TOP1 = 4,
     /** Square root of softplus, with bias (DeepSeek-V4). */
     W4MOE_ROUTER_SQRT_SOFTPLUS = 5
 } w4moe_router_kind;
 
-/** A router's parameters. */
+/** A router: its parameters, and its arrays where it has some. E is the number
+ * of experts of the model's layer, wherever they are. Arrays are of type
+ * W4MOE_F32, W4MOE_F16 or W4MOE_BF16, each of its own; they are read only. */
 typedef struct w4moe_router {
     /** sizeof(w4moe_router). */
     size_t struct_size;
@@ -475,11 +477,20 @@ typedef struct w4moe_router {
     int renormalize;
     /** The weights are multiplied by this; 0 means 1. */
     float scale;
-    /** Groups of experts, and how many of them are kept; 0: no groups. */
+    /** Groups of experts, and how many of them are kept; 0: no groups. For
+     * kinds SIGMOID and SQRT_SOFTPLUS. */
     uint32_t n_group;
     uint32_t topk_group;
-    /** Must be 0. */
-    uint32_t reserved;
+    w4moe_dtype correction_bias_dtype;
+    /** [E], added to the scores when experts are chosen, not to the weights;
+     * NULL: none. For kinds SIGMOID and SQRT_SOFTPLUS. */
+    const void *correction_bias;
+    /** [E][H], makes logits of hidden states; NULL: the caller does. */
+    const void *weight;
+    /** [E], added to those logits; NULL: none. */
+    const void *bias;
+    w4moe_dtype weight_dtype;
+    w4moe_dtype bias_dtype;
 } w4moe_router;
 
 /** Name of a router kind, for example "softmax_topk", as in containers.
@@ -510,6 +521,7 @@ typedef struct w4moe_file_info {
     size_t w13_group_size;
     size_t w2_group_size;
     w4moe_activation activation;
+    /** Without arrays: see w4moe_file_get_router(). */
     w4moe_router router;
     /** For example "compressed-tensors", "qwen3_moe", "w4moe 0.1.0". */
     const char *source_scheme;
@@ -569,6 +581,19 @@ extern W4MOE_API w4moe_status w4moe_file_get_info(
 extern W4MOE_API w4moe_status w4moe_file_get_matrix(const w4moe_file *file,
         w4moe_matrix *matrix, uint32_t layer,
         w4moe_which which) W4MOE_MUST_CHECK;
+
+/**
+ * The router of a layer: the parameters of the model's, and the arrays that the
+ * container holds of this layer's, in its mapping.
+ *
+ * Out: *router (struct_size set by the caller); lives as long as the file.
+ * In: layer, a number of the model.
+ * Units: E is w4moe_file_info.n_experts_total.
+ * Returns: W4MOE_OK; W4MOE_INVALID (no such layer).
+ * Threads: any.
+ */
+extern W4MOE_API w4moe_status w4moe_file_get_router(const w4moe_file *file,
+        w4moe_router *router, uint32_t layer) W4MOE_MUST_CHECK;
 
 /**
  * Compares the hash of every tensor (XXH3, 128 bits) with the one stored at
@@ -663,6 +688,7 @@ typedef struct w4moe_convert_report {
     int has_zero_points;
     int has_perm;
     w4moe_activation activation;
+    /** Without arrays. */
     w4moe_router router;
     /** Tensors of the source: used, in layers that were not asked for, and
      * not part of any routed expert (attention, embeddings, shared experts). */

@@ -42,9 +42,10 @@ enum {
 };
 
 /**
- * Loads a layer of a container. Without flags the CPU backend uses the mapping
- * in place: the file must stay open as long as the layer lives. With
- * W4MOE_LAYER_COPY or W4MOE_LAYER_HUGE_PAGES it may be closed before.
+ * Loads a layer of a container, with the experts and the router that it holds.
+ * Without flags the CPU backend uses the mapping in place: the file must stay
+ * open as long as the layer lives. With W4MOE_LAYER_COPY or
+ * W4MOE_LAYER_HUGE_PAGES it may be closed before.
  *
  * Out: *layer_p; release it with w4moe_layer_destroy().
  * In: layer, its number in the model; flags, of W4MOE_LAYER_*, or 0.
@@ -57,7 +58,20 @@ extern W4MOE_API w4moe_status w4moe_layer_load(const w4moe_ctx *ctx,
         w4moe_layer **layer_p, const w4moe_file *file, uint32_t layer,
         unsigned flags) W4MOE_MUST_CHECK;
 
-/** A layer from matrices in host memory. */
+/**
+ * The same with a part of the experts: those of the model from first_expert
+ * on, n_experts of them. For a process that has a share of a layer.
+ *
+ * Returns: as w4moe_layer_load(); W4MOE_INVALID (no experts, or experts that
+ *     the container does not hold).
+ * Threads: any.
+ */
+extern W4MOE_API w4moe_status w4moe_layer_load_experts(const w4moe_ctx *ctx,
+        w4moe_layer **layer_p, const w4moe_file *file, uint32_t layer,
+        size_t first_expert, size_t n_experts, unsigned flags) W4MOE_MUST_CHECK;
+
+/** A layer from arrays in host memory. Zero in a field means default or
+ * absent. */
 typedef struct w4moe_layer_desc {
     /** sizeof(w4moe_layer_desc). */
     size_t struct_size;
@@ -66,18 +80,36 @@ typedef struct w4moe_layer_desc {
     /** w2: N = H, K = I. */
     const w4moe_matrix *w2;
     w4moe_activation activation;
-    /** For forward calls with router logits; kind 0: none. */
+    /** For forward calls without ids; kind 0: none. Its arrays are those of
+     * all n_experts_global experts. */
     w4moe_router router;
+    /** Expert 0 of the matrices is this one of the model's, of so many; 0
+     * means those of w13. */
+    size_t first_expert;
+    size_t n_experts_global;
+    /** Shared experts, which every token has besides its own: both matrices,
+     * of as many experts as are shared, or none. I may be another than that of
+     * w13 and w2. The activation is the same. */
+    const w4moe_matrix *shared_w13;
+    const w4moe_matrix *shared_w2;
+    /** [shared experts][H]: the result of shared expert e counts sigmoid(x .
+     * shared_gate[e]) times; NULL: once. W4MOE_F32, W4MOE_F16 or
+     * W4MOE_BF16. */
+    const void *shared_gate;
+    w4moe_dtype shared_gate_dtype;
+    /** Factor of the shared experts' results besides; 0 means 1. */
+    float shared_scale;
 } w4moe_layer_desc;
 
 /**
- * Makes a layer from matrices in memory.
+ * Makes a layer from arrays in memory.
  *
  * Out: *layer_p; release it with w4moe_layer_destroy().
  * In: flags, of W4MOE_LAYER_*, or 0.
  * Returns: W4MOE_OK; W4MOE_INVALID (sizes that do not agree, named; an unknown
- *     flag); W4MOE_UNSUPPORTED; W4MOE_NOMEM; W4MOE_IO (W4MOE_LAYER_PREFAULT,
- *     and an array is a mapped file that cannot be read).
+ *     flag); W4MOE_UNSUPPORTED (the backend cannot compute it; a type);
+ *     W4MOE_NOMEM; W4MOE_IO (W4MOE_LAYER_PREFAULT, and an array is a mapped
+ *     file that cannot be read).
  * Threads: any.
  */
 extern W4MOE_API w4moe_status w4moe_layer_create(const w4moe_ctx *ctx,
@@ -96,11 +128,22 @@ typedef struct w4moe_layer_info {
     size_t hidden_size;
     size_t intermediate_size;
     w4moe_activation activation;
+    /** Without arrays. */
     w4moe_router router;
     /** Bytes of one expert's weights (both matrices, all arrays). */
     uint64_t bytes_per_expert;
     /** Bytes that the layer itself owns, beyond borrowed arrays. */
     uint64_t bytes_owned;
+    /** Expert 0 of the layer is this one of the model's, of so many. */
+    size_t first_expert;
+    size_t n_experts_global;
+    /** Shared experts and their I; 0 without. */
+    size_t n_shared_experts;
+    size_t shared_intermediate_size;
+    /** Whether forward calls can start from hidden states alone. */
+    int has_router_weight;
+    /** Must be 0. */
+    uint32_t reserved;
 } w4moe_layer_info;
 
 /**
@@ -151,7 +194,10 @@ enum {
     W4MOE_BATCH_INVARIANT = 4,
     /** Add to what `out` holds, instead of replacing it. The sum is rounded
      * once. */
-    W4MOE_ACCUMULATE = 8
+    W4MOE_ACCUMULATE = 8,
+    /** Leave the shared experts out: for all but one of the processes that
+     * share a layer. */
+    W4MOE_NO_SHARED = 16
 };
 
 /** Arguments of w4moe_forward(). Zero means default or absent. */
@@ -177,47 +223,59 @@ typedef struct w4moe_forward_args {
     /** Experts per token. */
     size_t top_k;
 
-    /** Experts and weights by slot, [T][k] each, or both NULL to use
-     * router_logits. Ids are global: in [0, n_experts_global). */
+    /** Experts and weights by slot, [T][k] each, or both NULL to have them
+     * chosen by the layer's router. Ids are global: in [0,
+     * n_experts_global). */
     const int32_t *ids;
     const float *weights;
 
-    /** Router logits, [T][n_experts_global], used if ids is NULL; the layer
-     * must have a router. */
+    /** Router logits, [T][n_experts_global], used if ids is NULL. If they are
+     * NULL, too, the router's weight makes them of x, in fp32; the layer must
+     * have one. */
     const void *router_logits;
     /** W4MOE_F32, W4MOE_F16 or W4MOE_BF16. */
     w4moe_dtype logits_dtype;
 
-    /** Local expert of each global one, -1 where another rank has it,
-     * [n_experts_global]; NULL: all experts are here, in order. */
+    /** Local expert of each global one, -1 where another process has it,
+     * [n_experts_global]; NULL: those from the layer's first_expert on are
+     * here, in order. */
     const int32_t *expert_map;
-    /** Experts that ids count; 0 means the layer's own number. */
+    /** Experts that ids count; 0 means the layer's n_experts_global. Another
+     * number needs an expert_map, and a router without arrays. */
     size_t n_experts_global;
 
     /** Flags, or-ed. */
     unsigned flags;
     /** Stream of the backend; the CPU backend has none: NULL. */
     void *stream;
+
+    /** Output, [n_experts_global]: slots of the call that chose each global
+     * expert, wherever it is; NULL: not wanted. For statistics of load. */
+    int32_t *expert_counts;
 } w4moe_forward_args;
 
 /**
  * Computes the layer:
  *
- *   out[t] = sum_j weight[t][j] * w2_e(activation(w13_e(x[t]))), e = ids[t][j]
+ *   out[t] = sum_j weight[t][j] * w2_e(activation(w13_e(x[t])))
+ *            + sum_s gate[t][s] * shared_w2_s(activation(shared_w13_s(x[t])))
  *
- * Sums are fp32, over the token's experts in a fixed order: ascending by their
- * number in the layer on the CPU, as its choices come on a GPU. There are two
- * roundings to dtype, after the activation and at the output. The same input
- * gives the same bits, whatever the number of threads. Slots of experts that
- * the map says are elsewhere add nothing. Nothing is allocated.
+ * with e = ids[t][j]. Sums are fp32, over the token's experts in a fixed order:
+ * ascending by their number in the layer on the CPU, as its choices come on a
+ * GPU; then the shared ones. There are two roundings to dtype, after the
+ * activation and at the output. The same input gives the same bits, whatever
+ * the number of threads. Slots of experts that are elsewhere add nothing.
+ * Nothing is allocated.
  *
  * A GPU does not look at ids before it uses them: slots whose ids are out of
- * range add nothing there, and logits that are NaN make the token's result NaN.
+ * range add nothing there and are not counted, and logits that are NaN make the
+ * token's result NaN.
  *
  * In/out: ws, made for at least these sizes.
  * Returns: W4MOE_OK; W4MOE_INVALID (an id out of range, sizes beyond the
- *     workspace, NULLs; the values are in the text); W4MOE_UNSUPPORTED (a
- *     dtype, a router kind, a flag); W4MOE_DEVICE.
+ *     workspace, NULLs; logits that w4moe_route() refuses; the values are in
+ *     the text); W4MOE_UNSUPPORTED (a dtype, a router kind, a flag);
+ *     W4MOE_DEVICE.
  * Threads: any, each with its own workspace and out.
  */
 extern W4MOE_API w4moe_status w4moe_forward(const w4moe_layer *layer,

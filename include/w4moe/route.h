@@ -16,24 +16,44 @@
 extern "C" {
 #endif
 
+/** Experts that a router chooses from, at most. */
+enum { W4MOE_ROUTE_EXPERTS_MAX = 4096 };
+
 /**
- * Chooses k experts for each token.
+ * Chooses k experts for each token. l is a logit, c what experts are chosen by:
+ * the k largest c, in descending order, ties to the lower expert id; w the
+ * weights of the chosen:
  *
- * Kind SOFTMAX_TOPK: p = softmax(logits) over all experts; the k largest p,
- * in descending order, ties to the lower expert id; with `renormalize` each
- * is divided by their sum; then multiplied by `scale`. Computed in fp32.
+ *   SOFTMAX_TOPK   c = l;              w = exp(l) / sum of exp(l) over all
+ *   TOPK_SOFTMAX   c = l;              w = exp(l) / sum of exp(l) over chosen
+ *   SIGMOID        c = s + bias;       w = s = 1 / (1 + exp(-l))
+ *   SIGMOID_TOP1   c = l;              w = 1 / (1 + exp(-l))
+ *   SQRT_SOFTPLUS  c = s + bias;       w = s = sqrt(log(1 + exp(l)))
+ *
+ * With `renormalize` each w is divided by the sum over the chosen (where that
+ * is 0, all are 0); then each is multiplied by `scale`.
+ *
+ * With groups the experts stand in n_group runs of the same length. The value
+ * of a group is the sum of its two largest c (of a group of one expert, that
+ * one); experts are chosen only from the topk_group groups of the largest
+ * values, ties to the lower group.
+ *
+ * c and w are computed in float64, w is rounded to fp32 once.
  *
  * Out: ids [T][k], weights [T][k].
  * In: logits [T][stride], of which the first n_experts of a row are used, of
- *     type dtype (W4MOE_F32, W4MOE_F16, W4MOE_BF16); router. The arrays may
- *     be NULL if n_tokens is 0.
+ *     type dtype (W4MOE_F32, W4MOE_F16, W4MOE_BF16); router, of which weight
+ *     and bias are not looked at. The arrays may be NULL if n_tokens is 0.
  * Units: stride in elements; 0 means n_experts.
  * Returns: W4MOE_OK; W4MOE_INVALID (NaN or +Inf among the logits, a row
- *     without any finite logit; k of 0 or greater than n_experts; a stride
- *     below n_experts; a scale that is not finite); W4MOE_UNSUPPORTED (router
- *     kind, dtype, more than one group with SOFTMAX_TOPK).
+ *     without any finite logit, a correction bias that is not finite; k of 0
+ *     or greater than the experts that can be chosen; groups that do not
+ *     divide the experts; a stride below n_experts; a scale that is not
+ *     finite); W4MOE_UNSUPPORTED (router kind, dtype, more experts than
+ *     W4MOE_ROUTE_EXPERTS_MAX; groups or a correction bias with a kind that
+ *     has none).
  *     After an error ids and weights are undefined.
- * Threads: any; uses the context's.
+ * Threads: any; uses the context's. Allocates nothing.
  */
 extern W4MOE_API w4moe_status w4moe_route(const w4moe_ctx *ctx, int32_t *ids,
         float *weights, const void *logits, w4moe_dtype dtype, size_t stride,

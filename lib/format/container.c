@@ -20,6 +20,16 @@ w4_array_name(char name[W4_TENSOR_NAME_MAX], uint32_t layer, w4moe_which which,
             which == W4MOE_W13 ? "w13" : "w2", array_names[array]);
 }
 
+void
+w4_router_name(
+        char name[W4_TENSOR_NAME_MAX], uint32_t layer, enum w4_router_part part)
+{
+    static const char *const names[W4_N_ROUTER_PARTS] = {
+            "weight", "bias", "correction_bias"};
+    snprintf(name, W4_TENSOR_NAME_MAX, "layers.%" PRIu32 ".router.%s", layer,
+            names[part]);
+}
+
 void **
 w4_array_place(w4moe_matrix *matrix, enum w4_array array)
 {

@@ -11,6 +11,7 @@
 #include <xxhash.h>
 
 #include "format/matrix.h"
+#include "format/router_part.h"
 #include "io/safetensors.h"
 #include "io/st_writer.h"
 
@@ -73,6 +74,10 @@ extern w4moe_matrix w4_meta_matrix(
 /** "layers.L.w13.ARRAY". */
 extern void w4_array_name(char name[W4_TENSOR_NAME_MAX], uint32_t layer,
         w4moe_which which, enum w4_array array);
+
+/** "layers.L.router.PART". */
+extern void w4_router_name(char name[W4_TENSOR_NAME_MAX], uint32_t layer,
+        enum w4_router_part part);
 
 /** Where a descriptor keeps an array. */
 extern void **w4_array_place(w4moe_matrix *matrix, enum w4_array array);

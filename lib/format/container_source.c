@@ -6,14 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "format/container.h"
 #include "format/source.h"
 #include "io/text.h"
 
 enum { MATRICES_PER_LAYER = 2 };
-
-/* Name of a router's tensor in a container. */
-static const char *const router_names[W4_N_ROUTER_PARTS] = {
-        "weight", "bias", "correction_bias"};
 
 static void
 set_weight(struct w4_weight *weight, const w4moe_matrix *m, size_t expert,
@@ -100,32 +97,15 @@ read_layer(struct w4_err *err, struct w4_source *source, size_t i)
     return W4MOE_OK;
 }
 
-/* Whether a tensor looks like a part of the router of all of the model's
- * experts. */
-static int
-is_router(const struct w4_source *source, const struct w4_tensor *tensor,
-        enum w4_router_part part)
-{
-    uint32_t n_dims = part == W4_ROUTER_WEIGHT ? 2 : 1;
-    return tensor->dtype != W4MOE_DTYPE_NONE && tensor->n_dims == n_dims &&
-           tensor->shape[0] == source->n_experts_total &&
-           (n_dims == 1 || tensor->shape[1] == source->config.hidden_size);
-}
-
-/* The router's tensors, which are kept as they are. Nothing reads them, so they
- * were not checked when the container was opened. */
+/* The router's tensors, which are kept as they are; they were checked when the
+ * container was opened. */
 static void
 read_router(struct w4_source *source, struct w4_source_layer *layer)
 {
     for (int r = 0; r < W4_N_ROUTER_PARTS; r++) {
-        char name[64];
-        snprintf(name, sizeof(name), "layers.%" PRIu32 ".router.%s",
-                layer->number, router_names[r]);
-        const struct w4_tensor *tensor = w4_st_find(source->set, name);
-        if (tensor != NULL &&
-                is_router(source, tensor, (enum w4_router_part)r)) {
-            layer->router[r] = tensor;
-        }
+        char name[W4_TENSOR_NAME_MAX];
+        w4_router_name(name, layer->number, (enum w4_router_part)r);
+        layer->router[r] = w4_st_find(source->set, name);
     }
 }
 

@@ -17,6 +17,7 @@
 #include <stdint.h>
 
 #include "format/parts.h"
+#include "format/router_part.h"
 
 /** The three weights of an expert. */
 enum w4_projection { W4_GATE, W4_UP, W4_DOWN, W4_N_PROJECTIONS };
@@ -37,17 +38,6 @@ enum w4_name_kind {
     W4_NAME_ROUTER,
     /** An expert of a multi-token-prediction layer, which is not converted. */
     W4_NAME_MTP
-};
-
-/** Tensors of a router. */
-enum w4_router_part {
-    W4_ROUTER_WEIGHT,
-    W4_ROUTER_BIAS,
-    /** Used to choose experts, not to weigh them. */
-    W4_ROUTER_CORRECTION_BIAS,
-    W4_N_ROUTER_PARTS,
-    /** Of the router, but none of these. */
-    W4_ROUTER_OTHER = W4_N_ROUTER_PARTS
 };
 
 struct w4_name {

@@ -14,6 +14,7 @@
 struct file_layer {
     w4moe_matrix w13;
     w4moe_matrix w2;
+    w4moe_router router;
 };
 
 struct w4moe_file {
@@ -127,6 +128,62 @@ read_matrix(const struct w4moe_file *file, w4moe_matrix *matrix,
     return status == W4MOE_INVALID ? W4MOE_FORMAT : status;
 }
 
+/* ------------------------------------------------------------------ routers */
+
+/* Sets an array of a router from its tensor, if there is one: *array [E] or
+ * [E][H]. */
+static w4moe_status
+take_router_array(const struct w4moe_file *file, const void **array,
+        w4moe_dtype *dtype, uint32_t number, enum w4_router_part part)
+{
+    struct w4_err *err = w4_ctx_err(file->ctx);
+    const struct w4_meta *meta = &file->meta;
+    char name[W4_TENSOR_NAME_MAX];
+    w4_router_name(name, number, part);
+    const struct w4_tensor *tensor = w4_st_find(file->set, name);
+    if (tensor == NULL) {
+        return W4MOE_OK;
+    }
+    if (!w4_router_part_fits(
+                part, tensor, meta->n_experts_total, meta->hidden_size)) {
+        return w4_fail(err, W4MOE_FORMAT,
+                "tensor \"%s\" is %s of rank %" PRIu32
+                ", expected F32, F16 or BF16 for %zu experts%s",
+                name, tensor->dtype_name, tensor->n_dims, meta->n_experts_total,
+                part == W4_ROUTER_WEIGHT ? " times the hidden size" : "");
+    }
+    if ((uintptr_t)tensor->data % 64 != 0) {
+        return w4_fail(err, W4MOE_FORMAT,
+                "tensor \"%s\" does not start at a multiple of 64 bytes", name);
+    }
+    *array = tensor->data;
+    *dtype = tensor->dtype;
+    return W4MOE_OK;
+}
+
+/* A container may hold arrays although the kind of its router is not known:
+ * then they are of no use, and left out. */
+static w4moe_status
+read_router(
+        const struct w4moe_file *file, w4moe_router *router, uint32_t number)
+{
+    w4moe_router r = file->meta.router;
+    w4moe_status status = take_router_array(
+            file, &r.weight, &r.weight_dtype, number, W4_ROUTER_WEIGHT);
+    if (status == W4MOE_OK) {
+        status = take_router_array(
+                file, &r.bias, &r.bias_dtype, number, W4_ROUTER_BIAS);
+    }
+    if (status == W4MOE_OK) {
+        status = take_router_array(file, &r.correction_bias,
+                &r.correction_bias_dtype, number, W4_ROUTER_CORRECTION_BIAS);
+    }
+    if (status == W4MOE_OK) {
+        *router = r.kind != W4MOE_ROUTER_NONE ? r : file->meta.router;
+    }
+    return status;
+}
+
 /* ------------------------------------------------------------------- layers */
 
 /* The layer whose w13.qweight a tensor is. */
@@ -219,6 +276,9 @@ read_layers(struct w4moe_file *file)
         if (status == W4MOE_OK) {
             status = read_matrix(file, &layer->w2, file->numbers[i], W4MOE_W2);
         }
+        if (status == W4MOE_OK) {
+            status = read_router(file, &layer->router, file->numbers[i]);
+        }
     }
     return status;
 }
@@ -306,6 +366,39 @@ w4moe_file_get_info(const w4moe_file *file, w4moe_file_info *info)
             sizeof(result), "w4moe_file_info");
 }
 
+/* The layer of that number in the model. */
+static w4moe_status
+find_layer(const struct w4moe_file *file, const struct file_layer **found,
+        uint32_t layer)
+{
+    const uint32_t *number = bsearch(&layer, file->numbers, file->n_layers,
+            sizeof(*file->numbers), compare_numbers);
+    if (number == NULL) {
+        return w4_fail(w4_ctx_err(file->ctx), W4MOE_INVALID,
+                "%s: no layer %" PRIu32 " (%zu layers, %" PRIu32 " to %" PRIu32
+                ")",
+                w4_st_file_path(file->set, 0), layer, file->n_layers,
+                file->numbers[0], file->numbers[file->n_layers - 1]);
+    }
+    *found = &file->layers[number - file->numbers];
+    return W4MOE_OK;
+}
+
+w4moe_status
+w4moe_file_get_router(
+        const w4moe_file *file, w4moe_router *router, uint32_t layer)
+{
+    if (file == NULL) {
+        return W4MOE_INVALID;
+    }
+    const struct file_layer *entry;
+    w4moe_status status = find_layer(file, &entry, layer);
+    return status == W4MOE_OK ? w4_struct_out(w4_ctx_err(file->ctx), router,
+                                        &entry->router, sizeof(entry->router),
+                                        sizeof(entry->router), "w4moe_router")
+                              : status;
+}
+
 w4moe_status
 w4moe_file_get_matrix(const w4moe_file *file, w4moe_matrix *matrix,
         uint32_t layer, w4moe_which which)
@@ -314,17 +407,15 @@ w4moe_file_get_matrix(const w4moe_file *file, w4moe_matrix *matrix,
         return W4MOE_INVALID;
     }
     struct w4_err *err = w4_ctx_err(file->ctx);
-    const uint32_t *found = bsearch(&layer, file->numbers, file->n_layers,
-            sizeof(*file->numbers), compare_numbers);
-    if (found == NULL || (which != W4MOE_W13 && which != W4MOE_W2)) {
-        return w4_fail(err, W4MOE_INVALID,
-                "%s: no matrix %d of layer %" PRIu32 " (%zu layers, %" PRIu32
-                " to %" PRIu32 ")",
-                w4_st_file_path(file->set, 0), (int)which, layer,
-                file->n_layers, file->numbers[0],
-                file->numbers[file->n_layers - 1]);
+    const struct file_layer *entry;
+    w4moe_status status = find_layer(file, &entry, layer);
+    if (status != W4MOE_OK) {
+        return status;
     }
-    const struct file_layer *entry = &file->layers[found - file->numbers];
+    if (which != W4MOE_W13 && which != W4MOE_W2) {
+        return w4_fail(err, W4MOE_INVALID, "%s: no matrix %d of layer %" PRIu32,
+                w4_st_file_path(file->set, 0), (int)which, layer);
+    }
     const w4moe_matrix *m = which == W4MOE_W13 ? &entry->w13 : &entry->w2;
     return w4_struct_out(
             err, matrix, m, sizeof(*m), sizeof(*m), "w4moe_matrix");

@@ -323,20 +323,6 @@ name_scheme(struct table *table)
     }
 }
 
-/* The kinds that choose by the logits alone have no correction. */
-static void
-check_router(struct w4_source *source)
-{
-    w4moe_router *router = &source->config.router;
-    for (size_t i = 0; i < source->n_layers; i++) {
-        if (source->layers[i].router[W4_ROUTER_CORRECTION_BIAS] != NULL &&
-                router->kind != W4MOE_ROUTER_SIGMOID &&
-                router->kind != W4MOE_ROUTER_SQRT_SOFTPLUS) {
-            *router = (w4moe_router){.struct_size = sizeof(*router)};
-        }
-    }
-}
-
 w4moe_status
 w4_gguf_source_read(const w4moe_ctx *ctx, struct w4_source *source,
         const char *path, const struct w4_source_options *options)
@@ -374,7 +360,6 @@ w4_gguf_source_read(const w4moe_ctx *ctx, struct w4_source *source,
     }
     if (status == W4MOE_OK) {
         name_scheme(&table);
-        check_router(source);
     }
     return status;
 }

@@ -7,9 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const router_names[W4_N_ROUTER_PARTS] = {
-        "weight", "bias", "correction_bias"};
-
 /* Entries of a layer at most. */
 enum { ENTRIES_PER_LAYER = 2 * W4_N_ARRAYS + W4_N_ROUTER_PARTS };
 
@@ -92,9 +89,8 @@ plan_router(struct w4_plan *plan, struct w4_plan_layer *layer,
             continue;
         }
         struct w4_st_entry *entry = new_entry(plan, &layer->router_entries[i]);
-        snprintf(plan->names[layer->router_entries[i]], W4_TENSOR_NAME_MAX,
-                "layers.%" PRIu32 ".router.%s", source->number,
-                router_names[i]);
+        w4_router_name(plan->names[layer->router_entries[i]], source->number,
+                (enum w4_router_part)i);
         entry->dtype = tensor->dtype;
         entry->n_dims = tensor->n_dims;
         memcpy(entry->shape, tensor->shape, sizeof(entry->shape));

@@ -111,6 +111,21 @@ read_source(const w4moe_ctx *ctx, struct w4_source *source, const char *path,
     return status;
 }
 
+/* The kinds that choose by the logits alone have no correction: where there is
+ * one, the kind is another one, which is not known. */
+static void
+check_router(struct w4_source *source)
+{
+    w4moe_router *router = &source->config.router;
+    for (size_t i = 0; i < source->n_layers; i++) {
+        if (source->layers[i].router[W4_ROUTER_CORRECTION_BIAS] != NULL &&
+                router->kind != W4MOE_ROUTER_SIGMOID &&
+                router->kind != W4MOE_ROUTER_SQRT_SOFTPLUS) {
+            *router = (w4moe_router){.struct_size = sizeof(*router)};
+        }
+    }
+}
+
 w4moe_status
 w4_source_open(const w4moe_ctx *ctx, struct w4_source *source, const char *path,
         const struct w4_source_options *options)
@@ -124,6 +139,7 @@ w4_source_open(const w4moe_ctx *ctx, struct w4_source *source, const char *path,
     w4moe_status status =
             read_source(ctx, source, path, S_ISDIR(info.st_mode), options);
     if (status == W4MOE_OK) {
+        check_router(source);
         status = w4_source_join(err, source, options);
     }
     if (status == W4MOE_OK) {

@@ -195,16 +195,14 @@ take_router(struct w4_source *source, const struct w4_name *name,
     const struct w4_model_config *config = &source->config;
     size_t i = w4_source_layer_index(source, name->layer);
     enum w4_router_part part = name->router;
-    uint32_t n_dims = part == W4_ROUTER_WEIGHT ? 2 : 1;
     /* DeepSeek's own release calls the correction so. */
     if (part == W4_ROUTER_BIAS &&
             config->router.kind == W4MOE_ROUTER_SQRT_SOFTPLUS) {
         part = W4_ROUTER_CORRECTION_BIAS;
     }
     if (i == source->n_layers || part == W4_ROUTER_OTHER ||
-            tensor->dtype == W4MOE_DTYPE_NONE || tensor->n_dims != n_dims ||
-            tensor->shape[0] != config->n_experts ||
-            (n_dims == 2 && tensor->shape[1] != config->hidden_size) ||
+            !w4_router_part_fits(
+                    part, tensor, config->n_experts, config->hidden_size) ||
             source->layers[i].router[part] != NULL) {
         source->n_tensors_other++;
         return;

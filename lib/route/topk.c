@@ -11,11 +11,11 @@
 
 #include <w4moe/route.h>
 
-#include "base/abi.h"
 #include "base/ctx.h"
 #include "base/half.h"
 #include "base/parallel.h"
 #include "base/size.h"
+#include "route/router.h"
 
 /* Logits converted to fp32 at a time. */
 enum { BLOCK = 256 };
@@ -192,54 +192,8 @@ route_all(const w4moe_ctx *ctx, struct job *job)
 }
 
 static w4moe_status
-check_router(struct w4_err *err, struct job *job, const w4moe_router *callers)
-{
-    w4moe_router router;
-    size_t oldest =
-            offsetof(w4moe_router, topk_group) + sizeof(router.topk_group);
-    w4moe_status status = w4_struct_in(
-            err, &router, sizeof(router), oldest, callers, "router");
-    if (status != W4MOE_OK) {
-        return status;
-    }
-    const char *name = w4moe_router_name(router.kind);
-    if (router.reserved != 0) {
-        return w4_fail(err, W4MOE_UNSUPPORTED,
-                "router: the reserved field is %u", (unsigned)router.reserved);
-    }
-    if (name == NULL) {
-        return w4_fail(err, W4MOE_UNSUPPORTED, "router kind %d is not known",
-                (int)router.kind);
-    }
-    if (router.kind != W4MOE_ROUTER_SOFTMAX_TOPK) {
-        return w4_fail(err, W4MOE_UNSUPPORTED,
-                "router kind \"%s\" is not implemented", name);
-    }
-    if (router.n_group > 1) {
-        return w4_fail(err, W4MOE_UNSUPPORTED,
-                "router kind \"%s\" with %u groups is not implemented", name,
-                (unsigned)router.n_group);
-    }
-    if (!isfinite(router.scale)) {
-        return w4_fail(err, W4MOE_INVALID, "router: scale is %g",
-                (double)router.scale);
-    }
-    job->renormalize = router.renormalize;
-    job->scale = router.scale != 0.0f ? router.scale : 1.0f;
-    return W4MOE_OK;
-}
-
-static w4moe_status
 check_sizes(struct w4_err *err, struct job *job)
 {
-    if (job->n_experts == 0 || job->n_experts > INT32_MAX) {
-        return w4_fail(err, W4MOE_INVALID,
-                "n_experts is %zu, outside [1, 2^31 - 1]", job->n_experts);
-    }
-    if (job->top_k == 0 || job->top_k > job->n_experts) {
-        return w4_fail(err, W4MOE_INVALID, "top_k is %zu, outside [1, %zu]",
-                job->top_k, job->n_experts);
-    }
     if (job->stride == 0) {
         job->stride = job->n_experts;
     }
@@ -275,13 +229,6 @@ check_arrays(struct w4_err *err, const struct job *job)
     if (missing != NULL && job->n_tokens != 0) {
         return w4_fail(err, W4MOE_INVALID, "%s is NULL", missing);
     }
-    if (job->dtype != W4MOE_F32 && job->dtype != W4MOE_F16 &&
-            job->dtype != W4MOE_BF16) {
-        return w4_fail(err, W4MOE_UNSUPPORTED,
-                "logits of type %s (%d) are not supported, only F32, F16 and "
-                "BF16",
-                w4moe_dtype_name(job->dtype), (int)job->dtype);
-    }
     return W4MOE_OK;
 }
 
@@ -304,7 +251,18 @@ w4moe_route(const w4moe_ctx *ctx, int32_t *ids, float *weights,
             .n_experts = n_experts,
             .top_k = top_k,
     };
-    w4moe_status status = check_router(err, &job, router);
+    w4moe_router own;
+    w4moe_status status = w4_router_check(err, &own, router);
+    if (status == W4MOE_OK) {
+        status = w4_router_check_call(err, &own, n_experts, top_k, dtype);
+    }
+    if (status == W4MOE_OK && own.kind != W4MOE_ROUTER_SOFTMAX_TOPK) {
+        status = w4_fail(err, W4MOE_UNSUPPORTED,
+                "router kind \"%s\" is not implemented",
+                w4moe_router_name(own.kind));
+    }
+    job.renormalize = own.renormalize;
+    job.scale = own.scale;
     if (status == W4MOE_OK) {
         status = check_sizes(err, &job);
     }

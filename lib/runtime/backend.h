@@ -23,7 +23,7 @@
  * or the meaning of a function changes in this header, in lib/base/, in
  * format/matrix.h or in the public headers: a module that was built with
  * another number is refused. */
-enum { W4_BACKEND_ABI = 1 };
+enum { W4_BACKEND_ABI = 2 };
 
 /** All functions are there. */
 struct w4_backend_ops {
@@ -96,16 +96,30 @@ struct w4_backend {
 
 extern const struct w4_backend_ops w4_cpu_backend;
 
-struct w4moe_layer {
-    const w4moe_ctx *ctx;
+/** Experts: their two matrices, and the sizes of those's arrays. */
+struct w4_experts {
     w4moe_matrix w13;
     w4moe_matrix w2;
-    /** Sizes of their arrays. */
     w4moe_matrix_sizes w13_sizes;
     w4moe_matrix_sizes w2_sizes;
+};
+
+struct w4moe_layer {
+    const w4moe_ctx *ctx;
+    /** Those that the router chooses from, as far as they are here. */
+    struct w4_experts routed;
+    /** Those that every token has; n_experts is 0 without. */
+    struct w4_experts shared;
+    /** [shared experts][H], may be NULL. */
+    const void *shared_gate;
+    w4moe_dtype shared_gate_dtype;
+    float shared_scale;
     /** With defaults filled in. */
     w4moe_activation activation;
+    /** Checked: w4_router_check(). */
     w4moe_router router;
+    size_t first_expert;
+    size_t n_experts_global;
     /** Copies of the arrays, if the CPU's layer owns them. */
     void *owned;
     /** Bytes that the layer owns, wherever. */
@@ -122,6 +136,11 @@ struct w4moe_workspace {
     size_t n_experts;
     size_t hidden_size;
     size_t intermediate_size;
+    /** Shared experts and their I; 0 without. */
+    size_t n_shared;
+    size_t shared_intermediate;
+    /** Experts whose logits the router's weight makes; 0 without one. */
+    size_t n_logits;
     /** As the backend says. */
     uint64_t n_bytes;
     /** The backend's. */
@@ -132,19 +151,32 @@ struct w4moe_workspace {
 static inline size_t
 w4_layer_experts(const w4moe_layer *layer)
 {
-    return layer->w13.n_experts;
+    return layer->routed.w13.n_experts;
 }
 
 static inline size_t
 w4_layer_hidden(const w4moe_layer *layer)
 {
-    return layer->w13.n_in;
+    return layer->routed.w13.n_in;
 }
 
 static inline size_t
 w4_layer_intermediate(const w4moe_layer *layer)
 {
-    return layer->w2.n_in;
+    return layer->routed.w2.n_in;
+}
+
+/** Shared experts, and their I. */
+static inline size_t
+w4_layer_shared(const w4moe_layer *layer)
+{
+    return layer->shared.w13.n_experts;
+}
+
+static inline size_t
+w4_layer_shared_intermediate(const w4moe_layer *layer)
+{
+    return layer->shared.w2.n_in;
 }
 
 /** An array of a matrix: where its pointer stands, and its bytes. */
@@ -153,7 +185,12 @@ struct w4_array {
     uint64_t size;
 };
 
-enum { W4_MATRIX_ARRAYS = 6, W4_LAYER_ARRAYS = 2 * W4_MATRIX_ARRAYS };
+enum {
+    W4_MATRIX_ARRAYS = 6,
+    W4_EXPERTS_ARRAYS = 2 * W4_MATRIX_ARRAYS,
+    /** Of routed and shared experts, the router's three and the shared gate. */
+    W4_LAYER_ARRAYS = 2 * W4_EXPERTS_ARRAYS + 4
+};
 
 /** The arrays of a matrix that are there; returns how many. */
 static inline int
@@ -177,12 +214,43 @@ w4_matrix_arrays(struct w4_array arrays[W4_MATRIX_ARRAYS], w4moe_matrix *m,
     return n;
 }
 
-/** All arrays of a layer, those of w13 first; returns how many. */
+/** Those of experts, w13's first; returns how many. */
+static inline int
+w4_experts_arrays(
+        struct w4_array arrays[W4_EXPERTS_ARRAYS], struct w4_experts *experts)
+{
+    int n = w4_matrix_arrays(arrays, &experts->w13, &experts->w13_sizes);
+    return n + w4_matrix_arrays(arrays + n, &experts->w2, &experts->w2_sizes);
+}
+
+/** All arrays of a layer; returns how many. */
 static inline int
 w4_layer_arrays(struct w4_array arrays[W4_LAYER_ARRAYS], w4moe_layer *layer)
 {
-    int n = w4_matrix_arrays(arrays, &layer->w13, &layer->w13_sizes);
-    return n + w4_matrix_arrays(arrays + n, &layer->w2, &layer->w2_sizes);
+    w4moe_router *router = &layer->router;
+    uint64_t n_global = layer->n_experts_global;
+    uint64_t hidden = w4_layer_hidden(layer);
+    const struct w4_array others[] = {
+            {(void **)(uintptr_t)&router->weight,
+                    n_global * hidden * w4moe_dtype_size(router->weight_dtype)},
+            {(void **)(uintptr_t)&router->bias,
+                    n_global * w4moe_dtype_size(router->bias_dtype)},
+            {(void **)(uintptr_t)&router->correction_bias,
+                    n_global * w4moe_dtype_size(router->correction_bias_dtype)},
+            {(void **)(uintptr_t)&layer->shared_gate,
+                    w4_layer_shared(layer) * hidden *
+                            w4moe_dtype_size(layer->shared_gate_dtype)},
+    };
+    int n = w4_experts_arrays(arrays, &layer->routed);
+    if (w4_layer_shared(layer) != 0) {
+        n += w4_experts_arrays(arrays + n, &layer->shared);
+    }
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+        if (*others[i].place != NULL) {
+            arrays[n++] = others[i];
+        }
+    }
+    return n;
 }
 
 #endif

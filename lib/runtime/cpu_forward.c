@@ -221,7 +221,7 @@ compute(const struct call *call)
     struct w4_block_gemm w13 = {
             .kernels = w4_cpu_kernels(layer->ctx),
             .team = layer->ctx->state->team,
-            .matrix = &layer->w13,
+            .matrix = &layer->routed.w13,
             .blocks = call->blocks,
             .a = args->x,
             .a_stride = args->x_stride,
@@ -234,7 +234,7 @@ compute(const struct call *call)
     };
     w4_block_gemm(&w13, &layer->activation);
     struct w4_block_gemm w2 = w13;
-    w2.matrix = &layer->w2;
+    w2.matrix = &layer->routed.w2;
     w2.a = call->activated;
     w2.a_stride = w4_layer_intermediate(layer);
     w2.top_k = 1;

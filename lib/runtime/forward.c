@@ -3,6 +3,7 @@
 /* The forward call: what can be checked before the backend takes over. */
 #include "base/abi.h"
 #include "base/size.h"
+#include "route/router.h"
 #include "runtime/backend.h"
 
 static int
@@ -25,9 +26,52 @@ check_pointers(struct w4_err *err, const w4moe_forward_args *args)
                 "forward: of ids and weights only %s is given",
                 args->ids != NULL ? "ids" : "weights");
     }
-    if (args->ids == NULL && args->router_logits == NULL) {
+    return W4MOE_OK;
+}
+
+/* Where experts and weights come from, if they are not given. */
+static w4moe_status
+check_router(struct w4_err *err, const w4moe_layer *layer,
+        const w4moe_workspace *ws, const w4moe_forward_args *args)
+{
+    const w4moe_router *router = &layer->router;
+    int given = args->router_logits != NULL;
+    if (args->ids != NULL) {
+        return W4MOE_OK;
+    }
+    if (!given && router->weight == NULL) {
         return w4_fail(err, W4MOE_INVALID,
-                "forward: neither ids and weights nor router_logits are given");
+                "forward: neither ids and weights nor router_logits are given, "
+                "and the layer has no router weight");
+    }
+    if (args->n_experts_global != layer->n_experts_global &&
+            (!given || router->correction_bias != NULL)) {
+        return w4_fail(err, W4MOE_INVALID,
+                "forward: %zu experts globally, the layer's router has %zu",
+                args->n_experts_global, layer->n_experts_global);
+    }
+    if (!given && args->n_experts_global > ws->n_logits) {
+        return w4_fail(err, W4MOE_INVALID,
+                "forward: the workspace was made for logits of %zu experts; "
+                "the layer's router has %zu",
+                ws->n_logits, args->n_experts_global);
+    }
+    return w4_router_check_call(err, router, args->n_experts_global,
+            args->top_k, given ? args->logits_dtype : W4MOE_F32);
+}
+
+static w4moe_status
+check_shared(struct w4_err *err, const w4moe_layer *layer,
+        const w4moe_workspace *ws, const w4moe_forward_args *args)
+{
+    size_t n = w4_layer_shared(layer);
+    size_t intermediate = w4_layer_shared_intermediate(layer);
+    if ((args->flags & W4MOE_NO_SHARED) == 0 &&
+            (n > ws->n_shared || intermediate > ws->shared_intermediate)) {
+        return w4_fail(err, W4MOE_INVALID,
+                "forward: the workspace was made for %zu shared experts of "
+                "intermediate size %zu; the layer has %zu of %zu",
+                ws->n_shared, ws->shared_intermediate, n, intermediate);
     }
     return W4MOE_OK;
 }
@@ -64,10 +108,11 @@ check_sizes(struct w4_err *err, const w4moe_layer *layer,
                 args->x_stride, args->out_stride, hidden);
     }
     if (args->n_experts_global > INT32_MAX ||
-            (args->expert_map == NULL && args->n_experts_global != experts)) {
+            (args->expert_map == NULL &&
+                    args->n_experts_global != layer->n_experts_global)) {
         return w4_fail(err, W4MOE_INVALID,
-                "forward: %zu experts globally, %zu in the layer, %s",
-                args->n_experts_global, experts,
+                "forward: %zu experts globally, the layer's are of %zu, %s",
+                args->n_experts_global, layer->n_experts_global,
                 args->expert_map == NULL ? "no expert_map"
                                          : "with an expert_map");
     }
@@ -78,7 +123,7 @@ static w4moe_status
 check_types(struct w4_err *err, const w4moe_forward_args *args)
 {
     unsigned known = W4MOE_ROUTER_WEIGHT_ON_INPUT | W4MOE_HOST_IO |
-                     W4MOE_BATCH_INVARIANT | W4MOE_ACCUMULATE;
+                     W4MOE_BATCH_INVARIANT | W4MOE_ACCUMULATE | W4MOE_NO_SHARED;
     if (!is_half(args->dtype)) {
         return w4_fail(err, W4MOE_UNSUPPORTED,
                 "forward: activations of type %s (BF16 or F16)",
@@ -89,6 +134,27 @@ check_types(struct w4_err *err, const w4moe_forward_args *args)
                 args->flags & ~known);
     }
     return W4MOE_OK;
+}
+
+/* What backends do not compute yet. */
+static w4moe_status
+check_supported(struct w4_err *err, const w4moe_layer *layer,
+        const w4moe_forward_args *args)
+{
+    const char *what = NULL;
+    if (w4_layer_shared(layer) != 0) {
+        what = "shared experts";
+    } else if (args->expert_counts != NULL) {
+        what = "expert_counts";
+    } else if (args->ids == NULL && args->router_logits == NULL) {
+        what = "a router's weight";
+    } else if (args->expert_map == NULL &&
+               layer->n_experts_global != w4_layer_experts(layer)) {
+        what = "a part of the experts without an expert_map";
+    }
+    return what == NULL ? W4MOE_OK
+                        : w4_fail(err, W4MOE_UNSUPPORTED,
+                                  "forward: %s: not implemented", what);
 }
 
 w4moe_status
@@ -115,7 +181,7 @@ w4moe_forward(const w4moe_layer *layer, w4moe_workspace *ws,
     own.x_stride = own.x_stride != 0 ? own.x_stride : hidden;
     own.out_stride = own.out_stride != 0 ? own.out_stride : hidden;
     if (own.n_experts_global == 0) {
-        own.n_experts_global = w4_layer_experts(layer);
+        own.n_experts_global = layer->n_experts_global;
     }
     status = check_pointers(err, &own);
     if (status == W4MOE_OK) {
@@ -123,6 +189,15 @@ w4moe_forward(const w4moe_layer *layer, w4moe_workspace *ws,
     }
     if (status == W4MOE_OK) {
         status = check_sizes(err, layer, ws, &own);
+    }
+    if (status == W4MOE_OK) {
+        status = check_router(err, layer, ws, &own);
+    }
+    if (status == W4MOE_OK) {
+        status = check_shared(err, layer, ws, &own);
+    }
+    if (status == W4MOE_OK) {
+        status = check_supported(err, layer, &own);
     }
     if (status != W4MOE_OK) {
         return status;

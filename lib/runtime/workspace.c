@@ -28,6 +28,10 @@ plan(const w4moe_layer *layer, w4moe_workspace *ws, size_t max_tokens,
             .n_experts = w4_layer_experts(layer),
             .hidden_size = w4_layer_hidden(layer),
             .intermediate_size = w4_layer_intermediate(layer),
+            .n_shared = w4_layer_shared(layer),
+            .shared_intermediate = w4_layer_shared_intermediate(layer),
+            .n_logits =
+                    layer->router.weight != NULL ? layer->n_experts_global : 0,
     };
     return layer->ctx->backend->ops->workspace_size(ws, &ws->n_bytes);
 }

@@ -190,7 +190,6 @@ START_TEST(routers)
     ck_assert_msg(c.router.scale == f->scale, "%g", (double)c.router.scale);
     ck_assert_uint_eq(c.router.n_group, f->n_group);
     ck_assert_uint_eq(c.router.topk_group, f->topk_group);
-    ck_assert_uint_eq(c.router.reserved, 0);
     ck_assert_uint_eq(c.n_hash_layers, 0);
     free(text);
     json_decref(fields);

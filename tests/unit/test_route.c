@@ -376,9 +376,10 @@ START_TEST(bad_sizes_are_named)
     ck_assert_int_eq(route(ctx, &p, ids, weights), W4MOE_INVALID);
     ck_assert_ptr_nonnull(strstr(test_ctx_text(ctx), "2 tokens"));
     p.stride = p.E = 0;
-    expect(&p, W4MOE_INVALID, "n_experts is 0, outside [1, 2^31 - 1]");
+    expect(&p, W4MOE_INVALID, "n_experts is 0");
     p.stride = p.E = (size_t)INT32_MAX + 1;
-    expect(&p, W4MOE_INVALID, "n_experts is 2147483648, outside [1, 2^31 - 1]");
+    expect(&p, W4MOE_UNSUPPORTED,
+            "2147483648 experts to choose from, at most 4096");
 }
 END_TEST
 
@@ -407,7 +408,7 @@ END_TEST
 
 START_TEST(what_is_not_implemented)
 {
-    static const char *const names[] = {"none", NULL, "topk_softmax", "sigmoid",
+    static const char *const names[] = {NULL, NULL, "topk_softmax", "sigmoid",
             "sigmoid_top1", "sqrt_softplus"};
     struct problem p = problem(0, 1, 8, 2);
     fill(&p);
@@ -428,7 +429,8 @@ START_TEST(what_is_not_implemented)
     ck_assert_str_eq(w4moe_router_name(p.router.kind), "softmax_topk");
     p.router.n_group = 4;
     expect(&p, W4MOE_UNSUPPORTED,
-            "router kind \"softmax_topk\" with 4 groups is not implemented");
+            "router kind \"softmax_topk\" with groups: only \"sigmoid\" and "
+            "\"sqrt_softplus\" have it");
     p.router.n_group = 1;
     p.router.scale = NAN;
     ck_assert_int_eq(route(ctx, &p, ids, weights), W4MOE_INVALID);

@@ -371,6 +371,26 @@ compute(struct call *call)
     return rows == 0 ? multiply_w2_tokens(call) : multiply_w2_slots(call, rows);
 }
 
+/* What this backend does not compute yet. */
+static w4moe_status
+check_supported(const struct call *call)
+{
+    const w4moe_layer *layer = call->layer;
+    const w4moe_forward_args *args = &call->args;
+    const char *what = NULL;
+    if (w4_layer_shared(layer) != 0) {
+        what = "shared experts";
+    } else if (args->expert_counts != NULL) {
+        what = "expert_counts";
+    } else if (args->expert_map == NULL &&
+               layer->n_experts_global != w4_layer_experts(layer)) {
+        what = "a part of the experts without an expert_map";
+    }
+    return what == NULL ? W4MOE_OK
+                        : w4_fail(call->err, W4MOE_UNSUPPORTED,
+                                  "backend hip: %s: not implemented", what);
+}
+
 /* Kernels count slots in 26 bits: see struct w4_gpu_divisor. */
 static w4moe_status
 check_sizes(const struct call *call)
@@ -407,7 +427,10 @@ w4_gpu_forward(const w4moe_layer *layer, w4moe_workspace *ws,
     };
     int host = (args->flags & W4MOE_HOST_IO) != 0;
     int before = 0;
-    w4moe_status status = check_sizes(&call);
+    w4moe_status status = check_supported(&call);
+    if (status == W4MOE_OK) {
+        status = check_sizes(&call);
+    }
     if (status == W4MOE_OK) {
         status = w4_gpu_enter(call.err, gpu, &before);
     }

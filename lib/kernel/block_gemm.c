@@ -199,15 +199,23 @@ w4_block_gemm(
 
 /* ---------------------------------------------------------- token by token */
 
-struct tokens_loop {
+/* What is added: a product, and the tiles of its matrix. */
+struct term {
     const struct w4_block_gemm *job;
-    const struct w4_combine *combine;
+    size_t k;
     struct tiles tiles;
+};
+
+struct tokens_loop {
+    const struct w4_combine *combine;
+    struct term terms[2];
+    size_t n_terms;
 };
 
 /* The sums of some tokens and a part of a tile. */
 struct sums {
-    const struct tokens_loop *loop;
+    const struct term *term;
+    /** That part of the term's tiles. */
     struct w4_tile tile;
     size_t first_token;
     size_t n_tokens;
@@ -223,9 +231,9 @@ add_batch(const struct sums *sums, size_t expert, struct batch *batch)
     if (batch->n == 0) {
         return;
     }
-    multiply(acc, sums->loop->job, expert, &sums->tile, batch);
+    multiply(acc, sums->term->job, expert, &sums->tile, batch);
     for (size_t r = 0; r < batch->n; r++) {
-        size_t token = batch->slots[r] / sums->loop->combine->k;
+        size_t token = batch->slots[r] / sums->term->k;
         const float *row = acc + r * W4_TILE_COLUMNS;
         float *sum = sums->sums + (token - sums->first_token) * width;
         for (uint32_t c = 0; c < width; c++) {
@@ -235,14 +243,14 @@ add_batch(const struct sums *sums, size_t expert, struct batch *batch)
     batch->n = 0;
 }
 
-/* The slots of these tokens, of all blocks. Rows of an expert are collected
- * over its blocks. */
+/* The slots of these tokens, of all blocks of a term. Rows of an expert are
+ * collected over its blocks. */
 static void
 add_blocks(const struct sums *sums)
 {
-    const struct w4_block_gemm *job = sums->loop->job;
+    const struct w4_block_gemm *job = sums->term->job;
     const struct w4_blocks *blocks = &job->blocks;
-    size_t k = sums->loop->combine->k;
+    size_t k = sums->term->k;
     size_t first = sums->first_token * k;
     size_t end = first + sums->n_tokens * k;
     struct batch batch = {.n = 0};
@@ -272,14 +280,13 @@ add_blocks(const struct sums *sums)
 
 /* Adds n columns of a row of sums to what out holds, and writes them. */
 static void
-write_sums(const struct sums *sums, size_t t, float *sum, uint64_t column,
-        size_t n)
+write_sums(const struct tokens_loop *loop, size_t token, float *sum,
+        uint64_t column, size_t n)
 {
-    const struct w4_block_gemm *job = sums->loop->job;
+    const struct w4_block_gemm *job = loop->terms[0].job;
     size_t element = w4moe_dtype_size(job->out_dtype);
-    char *row = (char *)job->out +
-                (sums->first_token + t) * job->out_stride * element;
-    if (sums->loop->combine->accumulate) {
+    char *row = (char *)job->out + token * job->out_stride * element;
+    if (loop->combine->accumulate) {
         for (size_t c = 0; c < n; c++) {
             sum[c] += w4_load_float(row, job->out_dtype, column + c);
         }
@@ -292,25 +299,28 @@ static void
 run_tokens(const void *tokens_loop, size_t item)
 {
     const struct tokens_loop *loop = tokens_loop;
-    size_t n_tokens = loop->combine->n_tokens;
-    struct sums sums = {.loop = loop};
-    sums.tile = tile_part(&loop->tiles, item % loop->tiles.n);
-    sums.first_token = item / loop->tiles.n * TOKENS_TOGETHER;
-    size_t left = n_tokens - sums.first_token;
+    const struct tiles *tiles = &loop->terms[0].tiles;
+    struct w4_tile tile = tile_part(tiles, item % tiles->n);
+    struct sums sums = {.first_token = item / tiles->n * TOKENS_TOGETHER};
+    size_t left = loop->combine->n_tokens - sums.first_token;
     sums.n_tokens = left < TOKENS_TOGETHER ? left : TOKENS_TOGETHER;
     /* Each item has a place of its own. */
-    const struct w4_tile *tile = &sums.tile;
-    size_t column = (size_t)tile->column * (tile->half == tile->width ? 1 : 2);
+    size_t column = (size_t)tile.column * (tile.half == tile.width ? 1 : 2);
     sums.sums = loop->combine->sums +
-                sums.first_token * (size_t)loop->tiles.layout.n_out +
+                sums.first_token * (size_t)tiles->layout.n_out +
                 column * sums.n_tokens;
-    memset(sums.sums, 0, sums.n_tokens * tile->width * sizeof(float));
-    add_blocks(&sums);
+    memset(sums.sums, 0, sums.n_tokens * tile.width * sizeof(float));
+    for (size_t i = 0; i < loop->n_terms; i++) {
+        sums.term = &loop->terms[i];
+        sums.tile = tile_part(&sums.term->tiles, item % tiles->n);
+        add_blocks(&sums);
+    }
     for (size_t t = 0; t < sums.n_tokens; t++) {
-        float *sum = sums.sums + t * tile->width;
-        write_sums(&sums, t, sum, tile->column, tile->half);
-        write_sums(&sums, t, sum + tile->half, tile->column_up,
-                tile->width - tile->half);
+        float *sum = sums.sums + t * tile.width;
+        size_t token = sums.first_token + t;
+        write_sums(loop, token, sum, tile.column, tile.half);
+        write_sums(loop, token, sum + tile.half, tile.column_up,
+                tile.width - tile.half);
     }
 }
 
@@ -318,8 +328,18 @@ void
 w4_block_gemm_combined(
         const struct w4_block_gemm *job, const struct w4_combine *combine)
 {
-    struct tokens_loop loop = {.job = job, .combine = combine};
+    struct tokens_loop loop = {
+            .combine = combine,
+            .terms = {{.job = job, .k = combine->k},
+                    {.job = combine->more, .k = combine->more_k}},
+            .n_terms = combine->more != NULL ? 2 : 1,
+    };
     size_t n = (combine->n_tokens + TOKENS_TOGETHER - 1) / TOKENS_TOGETHER;
-    loop.tiles = make_tiles(job, n);
-    w4_parallel(job->team, n * loop.tiles.n, run_tokens, &loop);
+    loop.terms[0].tiles = make_tiles(job, n);
+    if (combine->more != NULL) {
+        /* The same columns in as many parts, of another matrix. */
+        loop.terms[1].tiles = loop.terms[0].tiles;
+        loop.terms[1].tiles.layout = w4_matrix_layout(combine->more->matrix);
+    }
+    w4_parallel(job->team, n * loop.terms[0].tiles.n, run_tokens, &loop);
 }

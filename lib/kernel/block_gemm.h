@@ -58,6 +58,10 @@ struct w4_combine {
     /** Slot s belongs to token s / k. */
     size_t n_tokens;
     size_t k;
+    /** A second product of as many columns, of which slot s belongs to token
+     * s / more_k: added after the first. Its out is not used; NULL: none. */
+    const struct w4_block_gemm *more;
+    size_t more_k;
     /** Add to what out holds. */
     int accumulate;
     /** Scratch, [n_tokens][N]. */
@@ -65,7 +69,8 @@ struct w4_combine {
 };
 
 /** Row t of out is the fp32 sum of the slots of token t in the order of their
- * blocks, rounded once; 0 if it has none. */
+ * blocks, rounded once; 0 if it has none. Matrices are not gated if there are
+ * two. */
 extern void w4_block_gemm_combined(
         const struct w4_block_gemm *job, const struct w4_combine *combine);
 

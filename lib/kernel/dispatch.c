@@ -59,19 +59,23 @@ static const struct {
     /* Whether it is taken if none is named. */
     runs_fn *preferred;
 } variants[] = {
-        {{"ref", w4_tile_gemm_ref, w4_act_ref}, runs_always, runs_always},
+        {{"ref", w4_tile_gemm_ref, w4_act_ref, w4_dot_rows_ref}, runs_always,
+                runs_always},
 #if W4_HAVE_NEON
-        {{"neon", w4_tile_gemm_neon, w4_act_neon}, runs_always, runs_always},
+        {{"neon", w4_tile_gemm_neon, w4_act_neon, w4_dot_rows_neon},
+                runs_always, runs_always},
 #endif
 #if W4_HAVE_AVX2
-        {{"avx2", w4_tile_gemm_avx2, w4_act_avx2}, runs_avx2, runs_avx2},
+        {{"avx2", w4_tile_gemm_avx2, w4_act_avx2, w4_dot_rows_avx2}, runs_avx2,
+                runs_avx2},
 #endif
 #if W4_HAVE_AVX512
-        {{"avx512", w4_tile_gemm_avx512, w4_act_avx512}, runs_avx512,
-                runs_avx512},
+        {{"avx512", w4_tile_gemm_avx512, w4_act_avx512, w4_dot_rows_avx512},
+                runs_avx512, runs_avx512},
 #endif
 #if W4_HAVE_AVX512BF16
-        {{"avx512bf16", w4_tile_gemm_avx512bf16, w4_act_avx512},
+        {{"avx512bf16", w4_tile_gemm_avx512bf16, w4_act_avx512,
+                 w4_dot_rows_avx512},
                 runs_avx512bf16, prefers_avx512bf16},
 #endif
 };

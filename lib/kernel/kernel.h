@@ -55,12 +55,34 @@ typedef void w4_tile_gemm_fn(const struct w4_tile_gemm *args);
 typedef void w4_act_fn(void *out, w4moe_dtype dtype, const float *gate,
         const float *up, size_t n, const w4moe_activation *activation);
 
+/**
+ * dot_rows: a row of activations times rows of floats.
+ *
+ *   out[r] = sum over i of x[i] * rows[r][i]     r = 0 .. n_rows - 1
+ *
+ * x: n elements of dtype (W4MOE_BF16 or W4MOE_F16). rows: [n_rows][n] of
+ * rows_dtype (W4MOE_F32, W4MOE_F16 or W4MOE_BF16). n is a multiple of 8. The
+ * sum of a row is fp32 in a fixed order, and does not depend on the others.
+ */
+struct w4_dot_rows {
+    float *out;
+    const void *x;
+    w4moe_dtype dtype;
+    const void *rows;
+    w4moe_dtype rows_dtype;
+    size_t n_rows;
+    size_t n;
+};
+
+typedef void w4_dot_rows_fn(const struct w4_dot_rows *args);
+
 /** One variant of all operations. */
 struct w4_kernels {
     /** As in W4MOE_CPU, for example "ref". */
     const char *name;
     w4_tile_gemm_fn *tile_gemm;
     w4_act_fn *act;
+    w4_dot_rows_fn *dot_rows;
 };
 
 /** Chooses kernels: those named, or for NULL or "" the best that this processor
@@ -77,6 +99,10 @@ extern w4_act_fn w4_act_ref;
 extern w4_act_fn w4_act_avx2;
 extern w4_act_fn w4_act_avx512;
 extern w4_act_fn w4_act_neon;
+extern w4_dot_rows_fn w4_dot_rows_ref;
+extern w4_dot_rows_fn w4_dot_rows_avx2;
+extern w4_dot_rows_fn w4_dot_rows_avx512;
+extern w4_dot_rows_fn w4_dot_rows_neon;
 
 /** Checks a caller's activation and fills in the defaults. Returns OK, INVALID
  * or UNSUPPORTED. */

@@ -6,6 +6,7 @@
 #include <stddef.h>
 
 #include "base/abi.h"
+#include "route/token.h"
 
 static w4moe_status
 check_kind(struct w4_err *err, const w4moe_router *router)
@@ -76,6 +77,10 @@ check_groups(struct w4_err *err, w4moe_router *router)
     if (router->n_group <= 1) {
         router->n_group = router->topk_group = 0;
         return W4MOE_OK;
+    }
+    if (router->n_group > W4_ROUTE_GROUPS_MAX) {
+        return w4_fail(err, W4MOE_UNSUPPORTED, "router: %u groups, at most %d",
+                (unsigned)router->n_group, W4_ROUTE_GROUPS_MAX);
     }
     if (router->topk_group == 0 || router->topk_group > router->n_group) {
         return w4_fail(err, W4MOE_INVALID, "router: %u of %u groups",

@@ -67,13 +67,13 @@ w4_route_exp(double x)
     return sum * w4_route_power(half) * w4_route_power(whole - half);
 }
 
-/** log(1 + z) of 0 <= z <= 1: 2 artanh(s) with s = z / (2 + z), whose series
- * up to s^35 has a rest below 2^-62. */
+/** log(1 + z) of 0 <= z <= 1: 2 artanh(d / 2) with d = 2 z / (2 + z), whose
+ * series up to (d / 2)^35 has a rest below 2^-62. */
 W4_ROUTE_INLINE double
 w4_route_log1p(double z)
 {
-    double s = z / (2.0 + z);
-    double t = s * s;
+    double d = (2.0 * z) / (2.0 + z);
+    double t = 0.25 * d * d;
     double sum = 1.0 / 35;
     sum = sum * t + 1.0 / 33;
     sum = sum * t + 1.0 / 31;
@@ -91,7 +91,7 @@ w4_route_log1p(double z)
     sum = sum * t + 1.0 / 7;
     sum = sum * t + 1.0 / 5;
     sum = sum * t + 1.0 / 3;
-    return 2.0 * s + 2.0 * s * t * sum;
+    return d + d * t * sum;
 }
 
 /** 1 / (1 + e^-x) */

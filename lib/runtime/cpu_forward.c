@@ -2,105 +2,19 @@
  * Copyright (C) 2026 The w4moe authors */
 /*
  * Forward on the CPU, in four steps: ids (given, or from the router), slots
- * grouped by expert, w13 with the activation, w2 with the weighted sum.
+ * grouped by expert, w13 with the activation, w2 with the weighted sum. The
+ * shared experts' slots have groups of their own.
  */
 #include <inttypes.h>
+#include <math.h>
 #include <string.h>
 
-#include "base/size.h"
-#include "runtime/cpu_backend.h"
+#include "kernel/logits.h"
+#include "runtime/cpu_workspace.h"
 
-/* Rows of a block: as many as the kernels take, or as there are tokens. Padding
- * is not multiplied, but it is looked at. */
-static size_t
-block_size(size_t n_tokens)
-{
-    return n_tokens < W4_ROWS_MAX ? n_tokens : W4_ROWS_MAX;
-}
-
-/* ------------------------------------------------------------- workspaces */
-
-/* Where the arrays of a workspace stand, in bytes from its start. */
-struct plan {
-    uint64_t ids;
-    uint64_t weights;
-    uint64_t slot_experts;
-    uint64_t sorted_slots;
-    uint64_t expert_ids;
-    uint64_t first_slot;
-    uint64_t activated;
-    uint64_t sums;
-    uint64_t n_bytes;
-};
-
-/* Gives n elements of size bytes the next place. */
-static int
-take(struct plan *plan, uint64_t *place, uint64_t n, uint64_t size)
-{
-    return w4_lay_out(place, &plan->n_bytes, n, size, W4_MEM_ALIGN);
-}
-
-static w4moe_status
-plan_workspace(struct plan *plan, const w4moe_workspace *ws)
-{
-    uint64_t n_slots = (uint64_t)ws->max_tokens * ws->top_k;
-    size_t capacity;
-    /* One expert more: the one that stands for all that are not here. */
-    w4moe_status status = w4moe_align_capacity(ws->ctx, &capacity,
-            (size_t)n_slots, ws->n_experts + 1, W4_ROWS_MAX);
-    if (status != W4MOE_OK) {
-        return status;
-    }
-    /* Fewer tokens have smaller blocks: a block less full for each choice, and
-     * up to one block's rows, may come on top. */
-    size_t n_rows = capacity + W4_ROWS_MAX;
-    size_t n_blocks = capacity / W4_ROWS_MAX + ws->top_k;
-    uint64_t n_activated = 0;
-    uint64_t n_sums = 0;
-    memset(plan, 0, sizeof(*plan));
-    if (!take(plan, &plan->ids, n_slots, 4) ||
-            !take(plan, &plan->weights, n_slots, 4) ||
-            !take(plan, &plan->slot_experts, n_slots, 4) ||
-            !take(plan, &plan->sorted_slots, n_rows, 4) ||
-            !take(plan, &plan->expert_ids, n_blocks, 4) ||
-            !take(plan, &plan->first_slot, (uint64_t)ws->n_experts + 2, 4) ||
-            !w4_mul(&n_activated, n_slots, ws->intermediate_size) ||
-            !w4_mul(&n_sums, ws->max_tokens, ws->hidden_size) ||
-            !take(plan, &plan->activated, n_activated, 2) ||
-            !take(plan, &plan->sums, n_sums, 4)) {
-        return w4_fail(w4_ctx_err(ws->ctx), W4MOE_INVALID,
-                "workspace for %" PRIu64 " slots: beyond the address space",
-                n_slots);
-    }
-    return W4MOE_OK;
-}
-
-w4moe_status
-w4_cpu_workspace_size(const w4moe_workspace *ws, uint64_t *bytes)
-{
-    struct plan plan;
-    w4moe_status status = plan_workspace(&plan, ws);
-    if (status == W4MOE_OK) {
-        *bytes = plan.n_bytes;
-    }
-    return status;
-}
-
-w4moe_status
-w4_cpu_workspace_open(w4moe_workspace *ws, const w4moe_layer *layer)
-{
-    (void)layer;
-    return w4_mem_alloc(w4_ctx_mem(ws->ctx), w4_ctx_err(ws->ctx), &ws->memory,
-            ws->n_bytes, "workspace");
-}
-
-void
-w4_cpu_workspace_close(w4moe_workspace *ws)
-{
-    w4_mem_free(w4_ctx_mem(ws->ctx), ws->memory, ws->n_bytes);
-}
-
-/* ---------------------------------------------------------------- forward */
+#define W4_ROUTE_INLINE static inline
+#define W4_ROUTE_SQRT sqrt
+#include "route/scores.h"
 
 /* One call: arguments, and the workspace's arrays. */
 struct call {
@@ -110,54 +24,78 @@ struct call {
     /* Given or routed. */
     const int32_t *ids;
     const float *weights;
-    /* Local expert of each slot; n_experts for one that is not here. */
-    int32_t *slot_experts;
-    int32_t *routed_ids;
-    float *routed_weights;
-    int32_t *sorted_slots;
-    int32_t *expert_ids;
-    int32_t *first_slot;
-    void *activated;
-    float *sums;
+    struct w4_cpu_arrays arrays;
     struct w4_blocks blocks;
+    struct w4_blocks shared_blocks;
 };
 
-static w4moe_status
-place_arrays(struct call *call, const w4moe_workspace *ws)
+/* ------------------------------------------------------------------ experts */
+
+/* x times a matrix of floats, [n_out][H]. */
+static void
+multiply_floats(const struct call *call, float *out, const void *weight,
+        w4moe_dtype weight_dtype, size_t n_out, const void *bias,
+        w4moe_dtype bias_dtype)
 {
-    struct plan plan;
-    w4moe_status status = plan_workspace(&plan, ws);
-    if (status != W4MOE_OK) {
-        return status;
-    }
-    char *memory = ws->memory;
-    call->routed_ids = (int32_t *)(void *)(memory + plan.ids);
-    call->routed_weights = (float *)(void *)(memory + plan.weights);
-    call->slot_experts = (int32_t *)(void *)(memory + plan.slot_experts);
-    call->sorted_slots = (int32_t *)(void *)(memory + plan.sorted_slots);
-    call->expert_ids = (int32_t *)(void *)(memory + plan.expert_ids);
-    call->first_slot = (int32_t *)(void *)(memory + plan.first_slot);
-    call->activated = memory + plan.activated;
-    call->sums = (float *)(void *)(memory + plan.sums);
-    return W4MOE_OK;
+    const w4moe_layer *layer = call->layer;
+    const struct w4_logits_job job = {
+            .kernels = w4_cpu_kernels(layer->ctx),
+            .team = layer->ctx->state->team,
+            .x = call->args->x,
+            .x_stride = call->args->x_stride,
+            .dtype = call->args->dtype,
+            .n_tokens = call->args->n_tokens,
+            .weight = weight,
+            .weight_dtype = weight_dtype,
+            .bias = bias,
+            .bias_dtype = bias_dtype,
+            .n_out = n_out,
+            .n_in = w4_layer_hidden(layer),
+            .out = out,
+    };
+    w4_logits(&job);
 }
 
-/* Sets ids and weights: the caller's, or the router's. */
+/* Sets ids and weights: the caller's, or the router's of the caller's logits or
+ * of its own. */
 static w4moe_status
 choose_experts(struct call *call)
 {
     const w4moe_forward_args *args = call->args;
     const w4moe_layer *layer = call->layer;
+    const w4moe_router *router = &layer->router;
+    const void *logits = args->router_logits;
+    w4moe_dtype dtype = args->logits_dtype;
     call->ids = args->ids;
     call->weights = args->weights;
     if (args->ids != NULL) {
         return W4MOE_OK;
     }
-    call->ids = call->routed_ids;
-    call->weights = call->routed_weights;
-    return w4moe_route(layer->ctx, call->routed_ids, call->routed_weights,
-            args->router_logits, args->logits_dtype, 0, args->n_tokens,
-            args->n_experts_global, args->top_k, &layer->router);
+    if (logits == NULL) {
+        multiply_floats(call, call->arrays.logits, router->weight,
+                router->weight_dtype, layer->n_experts_global, router->bias,
+                router->bias_dtype);
+        logits = call->arrays.logits;
+        dtype = W4MOE_F32;
+    }
+    call->ids = call->arrays.ids;
+    call->weights = call->arrays.routed.weights;
+    return w4moe_route(layer->ctx, call->arrays.ids,
+            call->arrays.routed.weights, logits, dtype, 0, args->n_tokens,
+            args->n_experts_global, args->top_k, router);
+}
+
+/* The local expert of a global one that is in range: E if it is not here. What
+ * the caller's map says is checked later. */
+static inline int64_t
+local_of(const struct call *call, int32_t id)
+{
+    if (call->args->expert_map != NULL) {
+        return call->args->expert_map[id];
+    }
+    int64_t n_experts = (int64_t)w4_layer_experts(call->layer);
+    int64_t local = id - (int64_t)call->layer->first_expert;
+    return local >= 0 && local < n_experts ? local : -1;
 }
 
 /* Global ids to local ones, checked. */
@@ -177,77 +115,190 @@ localise(struct call *call)
                     id, slot / args->top_k, slot % args->top_k,
                     args->n_experts_global - 1);
         }
-        int32_t local = args->expert_map != NULL ? args->expert_map[id] : id;
+        int64_t local = local_of(call, id);
         if (local < -1 || local >= n_experts) {
             return w4_fail(err, W4MOE_INVALID,
-                    "forward: expert_map sends %" PRId32 " to %" PRId32
+                    "forward: expert_map sends %" PRId32 " to %" PRId64
                     ", the layer has %" PRId32 " experts",
                     id, local, n_experts);
         }
-        call->slot_experts[slot] = local == -1 ? n_experts : local;
+        call->arrays.slot_experts[slot] =
+                local == -1 ? n_experts : (int32_t)local;
     }
     return W4MOE_OK;
 }
+
+/* What the call's tokens chose; all ids are in range. */
+static void
+count_experts(const struct call *call)
+{
+    int32_t *counts = call->args->expert_counts;
+    if (counts == NULL) {
+        return;
+    }
+    memset(counts, 0, call->args->n_experts_global * sizeof(counts[0]));
+    for (size_t slot = 0; slot < call->n_slots; slot++) {
+        counts[call->ids[slot]]++;
+    }
+}
+
+/* ------------------------------------------------------------------- groups */
 
 /* Groups the slots; those of the expert that is not here come last and are cut
  * off. */
 static w4moe_status
 group_slots(struct call *call)
 {
+    const struct w4_cpu_slots *slots = &call->arrays.routed;
     size_t n_experts = w4_layer_experts(call->layer);
+    size_t block_size = w4_cpu_block_size(call->args->n_tokens);
     int32_t n_padded;
-    w4moe_status status = w4moe_align(call->layer->ctx, call->sorted_slots,
-            call->expert_ids, &n_padded, call->first_slot, call->slot_experts,
-            call->n_slots, NULL, n_experts + 1,
-            block_size(call->args->n_tokens));
+    w4moe_status status = w4moe_align(call->layer->ctx, slots->sorted_slots,
+            slots->expert_ids, &n_padded, call->arrays.first_slot,
+            call->arrays.slot_experts, call->n_slots, NULL, n_experts + 1,
+            block_size);
     if (status == W4MOE_OK) {
         call->blocks = (struct w4_blocks){
-                .sorted_slots = call->sorted_slots,
-                .expert_ids = call->expert_ids,
-                .n_padded = (size_t)call->first_slot[n_experts],
-                .block_size = block_size(call->args->n_tokens),
+                .sorted_slots = slots->sorted_slots,
+                .expert_ids = slots->expert_ids,
+                .n_padded = (size_t)call->arrays.first_slot[n_experts],
+                .block_size = block_size,
                 .n_slots = call->n_slots,
         };
     }
     return status;
 }
 
+/* Slot t * S + s is token t at shared expert s, which has all tokens. */
 static void
-compute(const struct call *call)
+group_shared(struct call *call, size_t n_shared)
+{
+    const struct w4_cpu_slots *slots = &call->arrays.shared;
+    size_t n_tokens = call->args->n_tokens;
+    size_t block_size = w4_cpu_block_size(n_tokens);
+    size_t n_blocks = (n_tokens + block_size - 1) / block_size;
+    int32_t n_slots = (int32_t)(n_tokens * n_shared);
+    int32_t *next = slots->sorted_slots;
+    for (size_t s = 0; s < n_shared; s++) {
+        for (size_t b = 0; b < n_blocks; b++) {
+            slots->expert_ids[s * n_blocks + b] = (int32_t)s;
+        }
+        for (size_t t = 0; t < n_blocks * block_size; t++) {
+            *next++ = t < n_tokens ? (int32_t)(t * n_shared + s) : n_slots;
+        }
+    }
+    call->shared_blocks = (struct w4_blocks){
+            .sorted_slots = slots->sorted_slots,
+            .expert_ids = slots->expert_ids,
+            .n_padded = n_shared * n_blocks * block_size,
+            .block_size = block_size,
+            .n_slots = (size_t)n_slots,
+    };
+}
+
+/* How many times the shared experts' results count; NULL: once. */
+static const float *
+weigh_shared(const struct call *call, size_t n_shared)
+{
+    const w4moe_layer *layer = call->layer;
+    float *weights = call->arrays.shared.weights;
+    size_t n = call->args->n_tokens * n_shared;
+    if (layer->shared_gate == NULL && layer->shared_scale == 1.0f) {
+        return NULL;
+    }
+    if (layer->shared_gate != NULL) {
+        multiply_floats(call, weights, layer->shared_gate,
+                layer->shared_gate_dtype, n_shared, NULL, W4MOE_DTYPE_NONE);
+    }
+    for (size_t i = 0; i < n; i++) {
+        double gate = layer->shared_gate != NULL
+                              ? w4_route_sigmoid((double)weights[i])
+                              : 1.0;
+        weights[i] = (float)(gate * (double)layer->shared_scale);
+    }
+    return weights;
+}
+
+/* ----------------------------------------------------------------- products */
+
+/* w13 and the activation. */
+static void
+activate(const struct call *call, const struct w4_experts *experts,
+        const struct w4_blocks *blocks, size_t k, const float *weights,
+        void *activated)
+{
+    const w4moe_layer *layer = call->layer;
+    const struct w4_block_gemm w13 = {
+            .kernels = w4_cpu_kernels(layer->ctx),
+            .team = layer->ctx->state->team,
+            .matrix = &experts->w13,
+            .blocks = *blocks,
+            .a = call->args->x,
+            .a_stride = call->args->x_stride,
+            .top_k = k,
+            .dtype = call->args->dtype,
+            .slot_weights = weights,
+            .out = activated,
+            .out_stride = experts->w2.n_in,
+            .out_dtype = call->args->dtype,
+    };
+    w4_block_gemm(&w13, &layer->activation);
+}
+
+/* w2 of those rows. */
+static struct w4_block_gemm
+product_w2(const struct call *call, const struct w4_experts *experts,
+        const struct w4_blocks *blocks, const float *weights,
+        const void *activated)
+{
+    const w4moe_layer *layer = call->layer;
+    return (struct w4_block_gemm){
+            .kernels = w4_cpu_kernels(layer->ctx),
+            .team = layer->ctx->state->team,
+            .matrix = &experts->w2,
+            .blocks = *blocks,
+            .a = activated,
+            .a_stride = experts->w2.n_in,
+            .top_k = 1,
+            .dtype = call->args->dtype,
+            .slot_weights = weights,
+            .out = call->args->out,
+            .out_stride = call->args->out_stride,
+            .out_dtype = call->args->dtype,
+    };
+}
+
+static void
+compute(struct call *call)
 {
     const w4moe_layer *layer = call->layer;
     const w4moe_forward_args *args = call->args;
+    const struct w4_cpu_arrays *arrays = &call->arrays;
     int on_input = (args->flags & W4MOE_ROUTER_WEIGHT_ON_INPUT) != 0;
-    struct w4_block_gemm w13 = {
-            .kernels = w4_cpu_kernels(layer->ctx),
-            .team = layer->ctx->state->team,
-            .matrix = &layer->routed.w13,
-            .blocks = call->blocks,
-            .a = args->x,
-            .a_stride = args->x_stride,
-            .top_k = args->top_k,
-            .dtype = args->dtype,
-            .slot_weights = on_input ? call->weights : NULL,
-            .out = call->activated,
-            .out_stride = w4_layer_intermediate(layer),
-            .out_dtype = args->dtype,
-    };
-    w4_block_gemm(&w13, &layer->activation);
-    struct w4_block_gemm w2 = w13;
-    w2.matrix = &layer->routed.w2;
-    w2.a = call->activated;
-    w2.a_stride = w4_layer_intermediate(layer);
-    w2.top_k = 1;
-    w2.slot_weights = on_input ? NULL : call->weights;
-    w2.out = args->out;
-    w2.out_stride = args->out_stride;
+    size_t n_shared =
+            (args->flags & W4MOE_NO_SHARED) != 0 ? 0 : w4_layer_shared(layer);
+    struct w4_block_gemm shared;
     struct w4_combine combine = {
             .n_tokens = args->n_tokens,
             .k = args->top_k,
             .accumulate = (args->flags & W4MOE_ACCUMULATE) != 0,
-            .sums = call->sums,
+            .sums = arrays->sums,
     };
-    w4_block_gemm_combined(&w2, &combine);
+    activate(call, &layer->routed, &call->blocks, args->top_k,
+            on_input ? call->weights : NULL, arrays->routed.activated);
+    struct w4_block_gemm routed =
+            product_w2(call, &layer->routed, &call->blocks,
+                    on_input ? NULL : call->weights, arrays->routed.activated);
+    if (n_shared != 0) {
+        group_shared(call, n_shared);
+        activate(call, &layer->shared, &call->shared_blocks, n_shared, NULL,
+                arrays->shared.activated);
+        shared = product_w2(call, &layer->shared, &call->shared_blocks,
+                weigh_shared(call, n_shared), arrays->shared.activated);
+        combine.more = &shared;
+        combine.more_k = n_shared;
+    }
+    w4_block_gemm_combined(&routed, &combine);
 }
 
 w4moe_status
@@ -259,17 +310,12 @@ w4_cpu_forward(const w4moe_layer *layer, w4moe_workspace *ws,
             .args = args,
             .n_slots = args->n_tokens * args->top_k,
     };
-    w4moe_status status = W4MOE_OK;
     if (args->stream != NULL) {
-        status = w4_fail(w4_ctx_err(layer->ctx), W4MOE_INVALID,
+        return w4_fail(w4_ctx_err(layer->ctx), W4MOE_INVALID,
                 "forward: backend cpu has no streams");
     }
-    if (status == W4MOE_OK) {
-        status = place_arrays(&call, ws);
-    }
-    if (status == W4MOE_OK) {
-        status = choose_experts(&call);
-    }
+    w4_cpu_workspace_arrays(&call.arrays, ws);
+    w4moe_status status = choose_experts(&call);
     if (status == W4MOE_OK) {
         status = localise(&call);
     }
@@ -277,6 +323,7 @@ w4_cpu_forward(const w4moe_layer *layer, w4moe_workspace *ws,
         status = group_slots(&call);
     }
     if (status == W4MOE_OK) {
+        count_experts(&call);
         compute(&call);
     }
     return status;

@@ -136,27 +136,6 @@ check_types(struct w4_err *err, const w4moe_forward_args *args)
     return W4MOE_OK;
 }
 
-/* What backends do not compute yet. */
-static w4moe_status
-check_supported(struct w4_err *err, const w4moe_layer *layer,
-        const w4moe_forward_args *args)
-{
-    const char *what = NULL;
-    if (w4_layer_shared(layer) != 0) {
-        what = "shared experts";
-    } else if (args->expert_counts != NULL) {
-        what = "expert_counts";
-    } else if (args->ids == NULL && args->router_logits == NULL) {
-        what = "a router's weight";
-    } else if (args->expert_map == NULL &&
-               layer->n_experts_global != w4_layer_experts(layer)) {
-        what = "a part of the experts without an expert_map";
-    }
-    return what == NULL ? W4MOE_OK
-                        : w4_fail(err, W4MOE_UNSUPPORTED,
-                                  "forward: %s: not implemented", what);
-}
-
 w4moe_status
 w4moe_forward(const w4moe_layer *layer, w4moe_workspace *ws,
         const w4moe_forward_args *args)
@@ -195,9 +174,6 @@ w4moe_forward(const w4moe_layer *layer, w4moe_workspace *ws,
     }
     if (status == W4MOE_OK) {
         status = check_shared(err, layer, ws, &own);
-    }
-    if (status == W4MOE_OK) {
-        status = check_supported(err, layer, &own);
     }
     if (status != W4MOE_OK) {
         return status;

@@ -33,6 +33,12 @@ plan(const w4moe_layer *layer, w4moe_workspace *ws, size_t max_tokens,
             .n_logits =
                     layer->router.weight != NULL ? layer->n_experts_global : 0,
     };
+    if (ws->n_shared > INT32_MAX / max_tokens) {
+        return w4_fail(err, W4MOE_INVALID,
+                "workspace for %zu tokens of %zu shared experts each (at most "
+                "2^31 - 1 slots)",
+                max_tokens, ws->n_shared);
+    }
     return layer->ctx->backend->ops->workspace_size(ws, &ws->n_bytes);
 }
 

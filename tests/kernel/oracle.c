@@ -302,7 +302,7 @@ oracle_activation(const w4moe_activation *act, double g, double u)
     abort();
 }
 
-/* Scratch of oracle_forward() for one slot. */
+/* Scratch of oracle_forward() for one slot, and the sums of a token. */
 struct scratch {
     double *product;
     double *activated;
@@ -311,71 +311,98 @@ struct scratch {
     double *ideal;
 };
 
-/* w2(activation(w13(x))) of one slot, without and with the first rounding. */
+/* A slot: a token's row at an expert. */
+struct slot {
+    const struct oracle_matrix *w13;
+    const struct oracle_matrix *w2;
+    size_t expert;
+    double weight;
+    int on_input;
+};
+
+/* Adds w2(activation(w13(x))) of one slot, without and with the first
+ * rounding. */
 static void
-run_slot(struct scratch *s, const struct oracle_call *call, const double *x,
-        size_t expert, double weight)
+add_slot(struct scratch *s, const struct oracle_call *call, const double *x,
+        const struct slot *slot)
 {
-    size_t inter = call->w2->spec.n_in;
-    int on_input = (call->flags & W4MOE_ROUTER_WEIGHT_ON_INPUT) != 0;
-    oracle_product(s->product, call->w13, expert, x);
+    size_t inter = slot->w2->spec.n_in;
+    double factor = slot->on_input ? slot->weight : 1;
+    oracle_product(s->product, slot->w13, slot->expert, x);
     for (size_t i = 0; i < inter; i++) {
-        double up = call->w13->spec.gated ? s->product[inter + i] : 0;
-        double factor = on_input ? weight : 1;
+        double up = slot->w13->spec.gated ? s->product[inter + i] : 0;
         s->activated[i] = oracle_activation(
                 &call->activation, s->product[i] * factor, up * factor);
         s->rounded[i] = oracle_round(call->dtype, s->activated[i]);
     }
-    oracle_product(s->exact, call->w2, expert, s->activated);
-    oracle_product(s->ideal, call->w2, expert, s->rounded);
-    for (size_t n = 0; n < call->w2->spec.n_out && !on_input; n++) {
-        s->exact[n] *= weight;
-        s->ideal[n] *= weight;
+    factor = slot->on_input ? 1 : slot->weight;
+    oracle_product(s->product, slot->w2, slot->expert, s->activated);
+    for (size_t n = 0; n < slot->w2->spec.n_out; n++) {
+        s->exact[n] += s->product[n] * factor;
     }
+    oracle_product(s->product, slot->w2, slot->expert, s->rounded);
+    for (size_t n = 0; n < slot->w2->spec.n_out; n++) {
+        s->ideal[n] += s->product[n] * factor;
+    }
+}
+
+static void
+add_token(struct scratch *s, const struct oracle_call *call, size_t t)
+{
+    const double *x = call->x + t * call->w13->spec.n_in;
+    struct slot slot = {.w13 = call->w13,
+            .w2 = call->w2,
+            .on_input = (call->flags & W4MOE_ROUTER_WEIGHT_ON_INPUT) != 0};
+    for (size_t j = 0; j < call->top_k; j++) {
+        int32_t expert = call->ids[t * call->top_k + j];
+        expert = call->expert_map != NULL ? call->expert_map[expert] : expert;
+        slot.expert = (size_t)expert;
+        slot.weight = (double)call->weights[t * call->top_k + j];
+        if (expert >= 0) {
+            add_slot(s, call, x, &slot);
+        }
+    }
+    slot = (struct slot){.w13 = call->shared_w13, .w2 = call->shared_w2};
+    size_t n_shared = slot.w13 != NULL ? slot.w13->spec.n_experts : 0;
+    for (; slot.expert < n_shared; slot.expert++) {
+        slot.weight = call->shared_weights[t * n_shared + slot.expert];
+        add_slot(s, call, x, &slot);
+    }
+}
+
+/* The larger of two matrices, in outputs. */
+static size_t
+most_outputs(const struct oracle_matrix *a, const struct oracle_matrix *b)
+{
+    size_t n = b != NULL ? b->spec.n_out : 0;
+    return a->spec.n_out > n ? a->spec.n_out : n;
 }
 
 void
 oracle_forward(double *exact, double *ideal, const struct oracle_call *call)
 {
     size_t hidden = call->w13->spec.n_in;
-    size_t inter = call->w2->spec.n_in;
+    size_t n = most_outputs(call->w13, call->shared_w13);
+    n = n > hidden ? n : hidden;
     struct scratch s = {
-            .product = oracle_alloc(call->w13->spec.n_out, sizeof(double)),
-            .activated = oracle_alloc(inter, sizeof(double)),
-            .rounded = oracle_alloc(inter, sizeof(double)),
-            .exact = oracle_alloc(hidden, sizeof(double)),
-            .ideal = oracle_alloc(hidden, sizeof(double)),
+            .product = oracle_alloc(n, sizeof(double)),
+            .activated = oracle_alloc(n, sizeof(double)),
+            .rounded = oracle_alloc(n, sizeof(double)),
     };
+    int add = (call->flags & W4MOE_ACCUMULATE) != 0;
     for (size_t t = 0; t < call->n_tokens; t++) {
-        double *sum = exact + t * hidden;
-        double *sum_ideal = ideal + t * hidden;
-        int add = (call->flags & W4MOE_ACCUMULATE) != 0;
-        for (size_t n = 0; n < hidden; n++) {
-            sum[n] = add ? call->before[t * hidden + n] : 0;
-            sum_ideal[n] = sum[n];
+        s.exact = exact + t * hidden;
+        s.ideal = ideal + t * hidden;
+        for (size_t i = 0; i < hidden; i++) {
+            s.exact[i] = add ? call->before[t * hidden + i] : 0;
+            s.ideal[i] = s.exact[i];
         }
-        for (size_t j = 0; j < call->top_k; j++) {
-            size_t slot = t * call->top_k + j;
-            int32_t expert = call->ids[slot];
-            expert = call->expert_map != NULL ? call->expert_map[expert]
-                                              : expert;
-            if (expert < 0) {
-                continue;
-            }
-            run_slot(&s, call, call->x + t * hidden, (size_t)expert,
-                    (double)call->weights[slot]);
-            for (size_t n = 0; n < hidden; n++) {
-                sum[n] += s.exact[n];
-                sum_ideal[n] += s.ideal[n];
-            }
-        }
-        for (size_t n = 0; n < hidden; n++) {
-            sum_ideal[n] = oracle_round(call->dtype, sum_ideal[n]);
+        add_token(&s, call, t);
+        for (size_t i = 0; i < hidden; i++) {
+            s.ideal[i] = oracle_round(call->dtype, s.ideal[i]);
         }
     }
     free(s.product);
     free(s.activated);
     free(s.rounded);
-    free(s.exact);
-    free(s.ideal);
 }

@@ -165,6 +165,10 @@ struct oracle_call {
     unsigned flags;
     /** [T][H], the values of out before, with W4MOE_ACCUMULATE. */
     const double *before;
+    /** Shared experts, and how many times each counts, [T][S]; or NULL. */
+    const struct oracle_matrix *shared_w13;
+    const struct oracle_matrix *shared_w2;
+    const double *shared_weights;
 };
 
 /** Out: exact [T][H], float64 throughout; ideal [T][H], the same with two

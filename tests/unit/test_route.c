@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  * Copyright (C) 2026 The w4moe authors */
-/* w4moe_route() against a float64 model that sorts whole rows and decodes
- * 16-bit logits on its own, over ordinary and ill-natured logits. */
+/* w4moe_route() against a float64 model that sorts whole rows, computes scores
+ * by libm and decodes 16-bit numbers on its own, over ordinary and ill-natured
+ * logits, for all kinds of routers. */
 #include <check.h>
 #include <inttypes.h>
 #include <math.h>
@@ -17,7 +18,13 @@
 /* Half a unit in the last place of a fp32 number, relative to it. */
 #define HALF_ULP 0x1p-24
 
-enum { GUARD = 16, MAX_LOGITS = 1 << 19, MAX_SLOTS = 1 << 19 };
+enum {
+    GUARD = 16,
+    MAX_LOGITS = 1 << 19,
+    MAX_SLOTS = 1 << 19,
+    MAX_EXPERTS = 4096,
+    MAX_GROUPS = 256
+};
 
 enum pattern {
     NORMAL,
@@ -27,6 +34,9 @@ enum pattern {
     HUGE_SPREAD, /* to the ends of the type's range */
     DENORMAL,
     ASCENDING, /* the worst case for a list of the best */
+    SATURATED, /* sigmoids that are 1 in fp32, and in part in float64 */
+    TINY,      /* sigmoids down to denormal ones in fp32 and float64 */
+    DOMINANT,  /* one run of experts far above the others */
     N_PATTERNS
 };
 
@@ -38,8 +48,11 @@ struct problem {
     w4moe_router router;
 };
 
+/* Correction biases. */
+enum bias { NO_BIAS, SMALL_BIAS, LARGE_BIAS, FEW_BIASES, N_BIASES };
+
 struct entry {
-    double logit;
+    double by;
     int32_t id;
 };
 
@@ -47,6 +60,7 @@ static w4moe_ctx *ctx;
 static uint64_t rng_state;
 /* Fixed buffers, each with a guard after what a case uses of it. */
 static _Alignas(float) unsigned char logits[MAX_LOGITS * sizeof(float)];
+static _Alignas(float) unsigned char biases[MAX_EXPERTS * sizeof(float)];
 static int32_t ids[MAX_SLOTS + GUARD], ids_again[MAX_SLOTS];
 static float weights[MAX_SLOTS + GUARD], weights_again[MAX_SLOTS];
 
@@ -99,6 +113,12 @@ draw(const struct problem *p, size_t e)
         return (float)(smallest * (double)(rng() % 64) - 32 * smallest);
     case ASCENDING:
         return (float)e / 8 - 100;
+    case SATURATED:
+        return (float)(28 + 14 * uniform());
+    case TINY:
+        return (float)(-380 + 370 * uniform());
+    case DOMINANT:
+        return (float)gauss + (e / 4 % 8 == p->seed % 8 ? 30.0f : 0.0f);
     case NORMAL:
     case N_PATTERNS:
         break;
@@ -124,20 +144,31 @@ fill(const struct problem *p)
     }
 }
 
-/* A logit, decoded by the definition of its type. */
-static double
-decode(const struct problem *p, size_t i)
+static void
+fill_biases(const struct problem *p, enum bias kind)
 {
-    if (p->dtype == W4MOE_F32) {
+    for (size_t e = 0; e < p->E; e++) {
+        double b = uniform() / 8;
+        b = kind == LARGE_BIAS ? 100 + 8 * b : b;
+        b = kind == FEW_BIASES ? (double)(rng() % 3) : b;
+        w4_store_float(biases, p->router.correction_bias_dtype, e, (float)b);
+    }
+}
+
+/* A number, decoded by the definition of its type. */
+static double
+decode(const unsigned char *array, w4moe_dtype dtype, size_t i)
+{
+    if (dtype == W4MOE_F32) {
         float v;
-        memcpy(&v, logits + i * sizeof(v), sizeof(v));
+        memcpy(&v, array + i * sizeof(v), sizeof(v));
         return v;
     }
     uint16_t bits;
-    memcpy(&bits, logits + i * sizeof(bits), sizeof(bits));
-    int n_mantissa = p->dtype == W4MOE_F16 ? 10 : 7;
-    int bias = p->dtype == W4MOE_F16 ? 15 : 127;
-    int max_exponent = p->dtype == W4MOE_F16 ? 31 : 255;
+    memcpy(&bits, array + i * sizeof(bits), sizeof(bits));
+    int n_mantissa = dtype == W4MOE_F16 ? 10 : 7;
+    int bias = dtype == W4MOE_F16 ? 15 : 127;
+    int max_exponent = dtype == W4MOE_F16 ? 31 : 255;
     int exponent = bits >> n_mantissa & max_exponent;
     int mantissa = bits & ((1 << n_mantissa) - 1);
     double magnitude;
@@ -156,8 +187,8 @@ static int
 compare(const void *left, const void *right)
 {
     const struct entry *a = left, *b = right;
-    if (a->logit != b->logit) {
-        return a->logit > b->logit ? -1 : 1;
+    if (a->by != b->by) {
+        return a->by > b->by ? -1 : 1;
     }
     return a->id < b->id ? -1 : a->id > b->id;
 }
@@ -183,55 +214,127 @@ check_weight(const struct problem *p, size_t t, size_t j, double expected,
     }
 }
 
-/* One token against the model.
- *
- * The bound, in half ulp u: the difference d to the maximum is rounded, which
- * turns exp(d) by |d| u; so does it each term of the denominator, together
- * their mean weighted by the terms, D; expf() errs by less than 1 ulp, in both
- * places, 4 u; the compensated sum by 2 u, division and scale by 1 u each.
- * Products of these are far below the ninth u. Below the normal numbers each
- * of three roundings errs by up to 2^-149 instead. */
+/* What the model says of a token: what experts are chosen by, and scores. */
+struct model {
+    double c[MAX_EXPERTS];
+    double s[MAX_EXPERTS];
+    struct entry order[MAX_EXPERTS];
+};
+
+static int
+has_scores(w4moe_router_kind kind)
+{
+    return kind == W4MOE_ROUTER_SIGMOID || kind == W4MOE_ROUTER_SQRT_SOFTPLUS;
+}
+
+/* By the formulas as they are written. */
+static double
+score_of(w4moe_router_kind kind, double logit)
+{
+    if (kind == W4MOE_ROUTER_SQRT_SOFTPLUS) {
+        return logit > 40 ? sqrt(logit) : sqrt(log1p(exp(logit)));
+    }
+    /* exp(-logit) may overflow where the score is small, but not 0. */
+    return logit < -700 ? exp(logit) : 1 / (1 + exp(-logit));
+}
+
+/* The groups that are not kept lose their experts. Each group's place among all
+ * is counted. */
+static void
+model_groups(struct model *m, const struct problem *p)
+{
+    double value[MAX_GROUPS];
+    size_t n = p->router.n_group, size = p->E / n;
+    for (size_t g = 0; g < n; g++) {
+        for (size_t e = 0; e < size; e++) {
+            m->order[e].by = m->c[g * size + e];
+            m->order[e].id = (int32_t)e;
+        }
+        qsort(m->order, size, sizeof(m->order[0]), compare);
+        value[g] = m->order[0].by + (size > 1 ? m->order[1].by : 0);
+    }
+    for (size_t g = 0; g < n; g++) {
+        size_t n_better = 0;
+        for (size_t h = 0; h < n; h++) {
+            n_better += value[h] > value[g] || (value[h] == value[g] && h < g);
+        }
+        for (size_t e = 0; e < size && n_better >= p->router.topk_group; e++) {
+            m->c[g * size + e] = -INFINITY;
+        }
+    }
+}
+
+static void
+model_order(struct model *m, const struct problem *p, size_t t)
+{
+    for (size_t e = 0; e < p->E; e++) {
+        double logit = decode(logits, p->dtype, t * p->stride + e);
+        m->s[e] = logit;
+        m->c[e] = logit;
+        if (has_scores(p->router.kind)) {
+            m->s[e] = score_of(p->router.kind, logit);
+            m->c[e] = m->s[e];
+        }
+        if (p->router.correction_bias != NULL) {
+            m->c[e] += decode(biases, p->router.correction_bias_dtype, e);
+        }
+    }
+    if (p->router.n_group > 1) {
+        model_groups(m, p);
+    }
+    for (size_t e = 0; e < p->E; e++) {
+        m->order[e].by = m->c[e];
+        m->order[e].id = (int32_t)e;
+    }
+    qsort(m->order, p->E, sizeof(m->order[0]), compare);
+}
+
+/* Weight of a chosen expert before any division. */
+static double
+raw_weight(const struct model *m, const struct problem *p, size_t e)
+{
+    w4moe_router_kind kind = p->router.kind;
+    if (has_scores(kind)) {
+        return m->s[e];
+    }
+    return kind == W4MOE_ROUTER_SIGMOID_TOP1
+                   ? score_of(kind, m->s[e])
+                   : exp(m->s[e] - m->s[m->order[0].id]);
+}
+
+/* One token against the model: the same experts, and weights as a rounding to
+ * fp32 of what is computed in float64 leaves them. */
 static void
 check_token(const struct problem *p, size_t t)
 {
-    static struct entry row[2048];
-    for (size_t e = 0; e < p->E; e++) {
-        row[e].logit = decode(p, t * p->stride + e);
-        row[e].id = (int32_t)e;
+    static struct model m;
+    model_order(&m, p, t);
+    w4moe_router_kind kind = p->router.kind;
+    int over_all = kind == W4MOE_ROUTER_SOFTMAX_TOPK && !p->router.renormalize;
+    double sum = 0;
+    for (size_t j = 0; j < (over_all ? p->E : p->k); j++) {
+        sum += raw_weight(&m, p, (size_t)m.order[j].id);
     }
-    qsort(row, p->E, sizeof(row[0]), compare);
-    double max = row[0].logit;
-    double sum = 0, spread = 0;
-    for (size_t i = 0; i < (p->router.renormalize ? p->k : p->E); i++) {
-        double term = exp(row[i].logit - max);
-        sum += term;
-        spread += term > 0 ? term * (max - row[i].logit) : 0;
+    if (!over_all && kind != W4MOE_ROUTER_TOPK_SOFTMAX &&
+            !p->router.renormalize) {
+        sum = 1;
     }
     double scale = p->router.scale != 0 ? (double)p->router.scale : 1;
-    double total = 0;
     for (size_t j = 0; j < p->k; j++) {
-        double d = row[j].logit - max;
-        double expected = exp(d) / sum * scale;
-        double relative = expected > 0 ? 9 - d + spread / sum : 0;
-        if (ids[t * p->k + j] != row[j].id) {
-            ck_abort_msg("seed %" PRIu64 ", %s, pattern %d, E %zu, k %zu, "
-                         "token %zu, choice %zu: expert %" PRId32
+        if (ids[t * p->k + j] != m.order[j].id) {
+            ck_abort_msg("seed %" PRIu64 ", %s, pattern %d, kind %d, E %zu, k "
+                         "%zu, token %zu, choice %zu: expert %" PRId32
                          " instead of %" PRId32,
-                    p->seed, w4moe_dtype_name(p->dtype), (int)p->pattern, p->E,
-                    p->k, t, j, ids[t * p->k + j], row[j].id);
+                    p->seed, w4moe_dtype_name(p->dtype), (int)p->pattern,
+                    (int)kind, p->E, p->k, t, j, ids[t * p->k + j],
+                    m.order[j].id);
         }
+        double expected = raw_weight(&m, p, (size_t)m.order[j].id);
+        expected = sum != 0 ? expected / sum * scale : 0;
+        /* The errors of the two in float64 are far below; see scores.h for the
+         * smallest. */
         check_weight(p, t, j, expected,
-                isinf(d) ? 0
-                         : relative * HALF_ULP * expected +
-                                   3 * 0x1p-149 * fmax(scale, 1));
-        total += (double)weights[t * p->k + j];
-    }
-    /* Here the errors of exp() cancel: the sum's 2 u, and division's and
-     * scale's. */
-    if (p->router.renormalize &&
-            !(fabs(total - scale) <= 5 * HALF_ULP * scale)) {
-        ck_abort_msg("seed %" PRIu64 ": weights of token %zu sum to %.9g",
-                p->seed, t, total);
+                1.001 * HALF_ULP * fabs(expected) + 1.001 * 0x1p-150);
     }
 }
 
@@ -271,6 +374,67 @@ problem(uint64_t seed, size_t T, size_t E, size_t k)
     return p;
 }
 
+/* The same with a kind of its own, and a bias and groups where it may have
+ * them. */
+static struct problem
+any_problem(uint64_t seed, size_t T, size_t E, size_t k)
+{
+    static const uint32_t groups[] = {0, 1, 2, 4, 8, 32};
+    static const w4moe_dtype dtypes[] = {W4MOE_F32, W4MOE_F16, W4MOE_BF16};
+    struct problem p = problem(seed, T, E, k);
+    w4moe_router *r = &p.router;
+    rng_state = seed * 77 + E + k;
+    r->kind = (w4moe_router_kind)(1 + rng() % 5);
+    r->renormalize = (int)(rng() % 2);
+    if (!has_scores(r->kind)) {
+        return p;
+    }
+    r->n_group = groups[rng() % 6];
+    if (r->n_group != 0 && E % r->n_group != 0) {
+        r->n_group = 0;
+    }
+    if (r->n_group != 0) {
+        size_t size = E / r->n_group;
+        size_t least = (k + size - 1) / size;
+        r->topk_group = (uint32_t)(least + rng() % (r->n_group - least + 1));
+    }
+    enum bias kind = (enum bias)(rng() % N_BIASES);
+    if (kind != NO_BIAS) {
+        r->correction_bias = biases;
+        r->correction_bias_dtype = dtypes[rng() % 3];
+        fill_biases(&p, kind);
+    }
+    return p;
+}
+
+/* Every kind of router, with every pattern and type. */
+START_TEST(all_kinds)
+{
+    static const size_t experts[] = {1, 2, 8, 60, 64, 128, 256, 384, 2048};
+    static const size_t choices[] = {1, 2, 6, 8, 22, 64};
+    for (size_t i = 0; i < 9; i++) {
+        for (size_t j = 0; j < 6 && choices[j] <= experts[i]; j++) {
+            for (uint64_t s = 0; s < 300; s++) {
+                struct problem p = any_problem(s, 2, experts[i], choices[j]);
+                check_problem(&p);
+            }
+        }
+    }
+}
+END_TEST
+
+/* The most experts, and all of them chosen. */
+START_TEST(as_many_as_can_be)
+{
+    for (uint64_t s = 0; s < 30; s++) {
+        struct problem p = any_problem(s, 1, MAX_EXPERTS, 64);
+        check_problem(&p);
+        p = any_problem(s, 1, 600, 600);
+        check_problem(&p);
+    }
+}
+END_TEST
+
 /* Every pattern, type and kind of normalisation, for each E and k. */
 START_TEST(all_patterns)
 {
@@ -279,7 +443,7 @@ START_TEST(all_patterns)
     for (size_t i = 0; i < 6; i++) {
         for (size_t j = 0; j < 6; j++) {
             size_t k = choices[j] != 0 ? choices[j] : experts[i];
-            for (uint64_t s = 0; k <= experts[i] && s < 42; s++) {
+            for (uint64_t s = 0; k <= experts[i] && s < 60; s++) {
                 struct problem p = problem(s, 3, experts[i], k);
                 check_problem(&p);
             }
@@ -291,7 +455,7 @@ END_TEST
 START_TEST(every_k)
 {
     for (size_t k = 1; k <= 64; k++) {
-        for (uint64_t s = 100; s < 121; s++) {
+        for (uint64_t s = 100; s < 130; s++) {
             struct problem p = problem(s + k, 2, 128, k);
             check_problem(&p);
         }
@@ -406,34 +570,18 @@ START_TEST(missing_pointers_are_named)
 }
 END_TEST
 
-START_TEST(what_is_not_implemented)
+START_TEST(bad_routers_are_named)
 {
-    static const char *const names[] = {NULL, NULL, "topk_softmax", "sigmoid",
-            "sigmoid_top1", "sqrt_softplus"};
     struct problem p = problem(0, 1, 8, 2);
     fill(&p);
-    for (int kind = 0; kind < 6; kind++) {
-        if (names[kind] != NULL) {
-            char text[80];
-            snprintf(text, sizeof(text),
-                    "router kind \"%s\" is not implemented", names[kind]);
-            p.router.kind = (w4moe_router_kind)kind;
-            expect(&p, W4MOE_UNSUPPORTED, text);
-            ck_assert_str_eq(w4moe_router_name(p.router.kind), names[kind]);
-        }
-    }
+    p.router.kind = W4MOE_ROUTER_NONE;
+    expect(&p, W4MOE_UNSUPPORTED,
+            "router kind \"none\": ids and weights must be given");
     p.router.kind = (w4moe_router_kind)6;
     expect(&p, W4MOE_UNSUPPORTED, "router kind 6 is not known");
-    ck_assert_ptr_null(w4moe_router_name((w4moe_router_kind)-1));
     p.router.kind = W4MOE_ROUTER_SOFTMAX_TOPK;
-    ck_assert_str_eq(w4moe_router_name(p.router.kind), "softmax_topk");
-    p.router.n_group = 4;
-    expect(&p, W4MOE_UNSUPPORTED,
-            "router kind \"softmax_topk\" with groups: only \"sigmoid\" and "
-            "\"sqrt_softplus\" have it");
-    p.router.n_group = 1;
     p.router.scale = NAN;
-    ck_assert_int_eq(route(ctx, &p, ids, weights), W4MOE_INVALID);
+    expect(&p, W4MOE_INVALID, "router: scale is nan");
     p.router.scale = 1;
     p.dtype = W4MOE_F64;
     expect(&p, W4MOE_UNSUPPORTED,
@@ -446,6 +594,58 @@ START_TEST(what_is_not_implemented)
 }
 END_TEST
 
+START_TEST(bad_groups_and_biases_are_named)
+{
+    struct problem p = problem(0, 1, 8, 3);
+    fill(&p);
+    p.router.n_group = 4;
+    p.router.topk_group = 1;
+    expect(&p, W4MOE_UNSUPPORTED,
+            "router kind \"softmax_topk\" with groups: only \"sigmoid\" and "
+            "\"sqrt_softplus\" have it");
+    p.router.kind = W4MOE_ROUTER_SIGMOID;
+    expect(&p, W4MOE_INVALID, "top_k is 3, outside [1, 2]");
+    p.router.topk_group = 5;
+    expect(&p, W4MOE_INVALID, "router: 5 of 4 groups");
+    p.router.n_group = 257;
+    expect(&p, W4MOE_UNSUPPORTED, "router: 257 groups, at most 256");
+    p.router.n_group = 3;
+    p.router.topk_group = 2;
+    expect(&p, W4MOE_INVALID, "router: 3 groups of 8 experts");
+    p.router.n_group = 0;
+    p.router.correction_bias = biases;
+    p.router.correction_bias_dtype = W4MOE_F64;
+    expect(&p, W4MOE_UNSUPPORTED,
+            "router: correction_bias of type F64 (4) is not supported, only "
+            "F32, F16 and BF16");
+    p.router.correction_bias_dtype = W4MOE_BF16;
+    fill_biases(&p, SMALL_BIAS);
+    w4_store_float(biases, W4MOE_BF16, 7, -INFINITY);
+    expect(&p, W4MOE_INVALID,
+            "router: the correction bias of expert 7 is -inf");
+    p.router.kind = W4MOE_ROUTER_TOPK_SOFTMAX;
+    expect(&p, W4MOE_UNSUPPORTED,
+            "router kind \"topk_softmax\" with a correction bias: only "
+            "\"sigmoid\" and \"sqrt_softplus\" have it");
+    p.router.correction_bias = NULL;
+    p.router.bias = biases;
+    expect(&p, W4MOE_INVALID, "router: a bias, but no weight for it");
+}
+END_TEST
+
+START_TEST(kinds_have_names)
+{
+    static const char *const names[] = {"none", "softmax_topk", "topk_softmax",
+            "sigmoid", "sigmoid_top1", "sqrt_softplus"};
+    for (int kind = 0; kind < 6; kind++) {
+        ck_assert_str_eq(
+                w4moe_router_name((w4moe_router_kind)kind), names[kind]);
+    }
+    ck_assert_ptr_null(w4moe_router_name((w4moe_router_kind)6));
+    ck_assert_ptr_null(w4moe_router_name((w4moe_router_kind)-1));
+}
+END_TEST
+
 int
 main(void)
 {
@@ -453,13 +653,17 @@ main(void)
     tcase_set_timeout(tc, 0);
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_add_test(tc, all_patterns);
+    tcase_add_test(tc, all_kinds);
+    tcase_add_test(tc, as_many_as_can_be);
     tcase_add_test(tc, every_k);
     tcase_add_test(tc, same_bytes_for_any_threads);
     tcase_add_test(tc, bad_logits_are_named);
     tcase_add_test(tc, first_bad_token_is_named);
     tcase_add_test(tc, bad_sizes_are_named);
     tcase_add_test(tc, missing_pointers_are_named);
-    tcase_add_test(tc, what_is_not_implemented);
+    tcase_add_test(tc, bad_routers_are_named);
+    tcase_add_test(tc, bad_groups_and_biases_are_named);
+    tcase_add_test(tc, kinds_have_names);
     Suite *suite = suite_create("route");
     suite_add_tcase(suite, tc);
     SRunner *runner = srunner_create(suite);

@@ -265,13 +265,13 @@ multiply_w13(const struct call *call, uint32_t rows)
     p.out = at(call, call->ws->activated);
     p.out_stride = w4_layer_intermediate(layer);
     w4_gpu_activation_set(&p.activation, &layer->activation);
-    struct w4_gpu_product use = w4_gpu_choose(
-            gpu, &layer->routed.w13, call->aligned, args->dtype, rows != 0 ? rows : 1);
+    struct w4_gpu_product use = w4_gpu_choose(gpu, &layer->routed.w13,
+            call->aligned, args->dtype, rows != 0 ? rows : 1);
     uint64_t n_blocks = rows == 0 ? call->n_slots
                                   : w4_gpu_blocks_max(call->n_slots,
                                             w4_layer_experts(layer), rows);
-    return w4_gpu_multiply(layer->ctx, use.family, &layer->routed.w13, &p, args->dtype,
-            n_blocks, call->stream);
+    return w4_gpu_multiply(layer->ctx, use.family, &layer->routed.w13, &p,
+            args->dtype, n_blocks, call->stream);
 }
 
 /* w2, with its result as said; out and the kernel are the caller's. */
@@ -320,8 +320,8 @@ multiply_w2_slots(const struct call *call, uint32_t rows)
     p.out_stride = hidden;
     struct w4_gpu_product use =
             w4_gpu_choose(gpu, &layer->routed.w2, 1, args->dtype, rows);
-    w4moe_status status = w4_gpu_multiply(layer->ctx, use.family, &layer->routed.w2,
-            &p, args->dtype,
+    w4moe_status status = w4_gpu_multiply(layer->ctx, use.family,
+            &layer->routed.w2, &p, args->dtype,
             w4_gpu_blocks_max(call->n_slots, w4_layer_experts(layer), rows),
             call->stream);
     if (status != W4MOE_OK) {
@@ -357,7 +357,8 @@ compute(struct call *call)
         status = route(call);
     }
     if (status == W4MOE_OK && (call->n_slots > SLOTS_INLINE || invariant)) {
-        const w4moe_matrix *const matrices[] = {&layer->routed.w13, &layer->routed.w2};
+        const w4moe_matrix *const matrices[] = {
+                &layer->routed.w13, &layer->routed.w2};
         rows = w4_gpu_block_rows(w4_gpu_of(layer->ctx), matrices, 2,
                 call->aligned, args->dtype, call->n_slots, invariant);
         status = align(call, rows);

@@ -85,7 +85,7 @@ load_logits(struct w4_err *err, struct row *row, const struct w4_route_job *job,
                                        : refuse_logits(err, row, token);
 }
 
-/* ------------------------------------------------------------------ choosing */
+/* ---------------------------------------------------------------- choosing */
 
 static double
 score(w4moe_router_kind kind, double logit)
@@ -202,7 +202,7 @@ drop_groups(struct row *row, const w4moe_router *router)
     }
 }
 
-/* ------------------------------------------------------------------- weights */
+/* ----------------------------------------------------------------- weights */
 
 /* The softmax's denominator. Writes over the values. */
 static double

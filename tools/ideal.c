@@ -246,7 +246,7 @@ add_expert(double *exact, double *ideal, const struct scratch *s,
 {
     int loaded = 0;
     for (size_t slot = 0; slot < call->n_tokens * call->top_k; slot++) {
-        if ((size_t)call->ids[slot] != expert) {
+        if (call->ids[slot] != (int32_t)expert) {
             continue;
         }
         if (!loaded) {
@@ -270,13 +270,6 @@ ideal_compute(double *exact, double *ideal, const w4moe_ctx *ctx,
         const struct ideal_call *call)
 {
     struct scratch s;
-    for (size_t slot = 0; slot < call->n_tokens * call->top_k; slot++) {
-        if (call->ids[slot] < 0 ||
-                (size_t)call->ids[slot] >= call->w13->n_experts) {
-            return tool_error("slot %zu has the expert %d, not one of %zu",
-                    slot, (int)call->ids[slot], call->w13->n_experts);
-        }
-    }
     int code = scratch_new(&s, call);
     if (code != TOOL_OK) {
         return code;

@@ -10,7 +10,7 @@
 
 #include <w4moe.h>
 
-/** A forward call, with every expert here and packed rows. */
+/** A forward call with packed rows. */
 struct ideal_call {
     const w4moe_matrix *w13;
     const w4moe_matrix *w2;
@@ -21,7 +21,8 @@ struct ideal_call {
     const uint16_t *x;
     size_t n_tokens;
     size_t top_k;
-    /** [T][k] each. */
+    /** [T][k] each. An id is an expert of the matrices, or -1: that slot adds
+     * nothing. */
     const int32_t *ids;
     const float *weights;
     /** Not 0: the weights multiply the output of w13. */

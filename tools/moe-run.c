@@ -20,9 +20,10 @@ static const char help[] =
         "Computes layer L of the container FILE once for the tensors of IN.\n"
         "\n"
         "      --layer=L          number of the layer in the model\n"
-        "      --input=IN         safetensors file with Px and either "
-        "Ptopk_ids and\n"
-        "                         Ptopk_weights or Prouter_logits\n"
+        "      --input=IN         safetensors file with Px and Ptopk_ids and\n"
+        "                         Ptopk_weights, or Prouter_logits, or neither "
+        "if\n"
+        "                         the container has the router\n"
         "      --prefix=P         put before the tensors' names, for example\n"
         "                         layers.0. (default: nothing)\n"
         "      --output=OUT       write the result to OUT, as tensor out\n"
@@ -34,6 +35,11 @@ static const char help[] =
         "Px)\n"
         "      --repeat=N         run N times, compare the bytes, print the\n"
         "                         median time on standard error\n"
+        "      --experts=A-B      only experts A to B; others add nothing\n"
+        "      --counts           print on standard error how often each "
+        "expert "
+        "was\n"
+        "                         chosen\n"
         "      --weight-on-input  routing weights multiply the input of the\n"
         "                         activation instead of the output\n"
         "      --huge-pages       copy the weights into huge pages\n"
@@ -58,6 +64,8 @@ enum option_id {
     OPT_THREADS,
     OPT_DTYPE,
     OPT_REPEAT,
+    OPT_EXPERTS,
+    OPT_COUNTS,
     OPT_WEIGHT_ON_INPUT,
     OPT_HUGE_PAGES,
     OPT_PREFAULT,
@@ -77,6 +85,8 @@ static const struct option long_options[] = {
         {"threads", required_argument, NULL, OPT_THREADS},
         {"dtype", required_argument, NULL, OPT_DTYPE},
         {"repeat", required_argument, NULL, OPT_REPEAT},
+        {"experts", required_argument, NULL, OPT_EXPERTS},
+        {"counts", no_argument, NULL, OPT_COUNTS},
         {"weight-on-input", no_argument, NULL, OPT_WEIGHT_ON_INPUT},
         {"huge-pages", no_argument, NULL, OPT_HUGE_PAGES},
         {"prefault", no_argument, NULL, OPT_PREFAULT},
@@ -123,6 +133,12 @@ take_option(struct command *command, int c, char **argv)
         return args_dtype("--dtype", optarg, &job->dtype);
     case OPT_REPEAT:
         return args_uint("--repeat", optarg, 1, 1000000, &job->n_repeats);
+    case OPT_EXPERTS:
+        return args_range(
+                "--experts", optarg, &job->first_expert, &job->n_experts);
+    case OPT_COUNTS:
+        job->counts = 1;
+        return TOOL_OK;
     case OPT_WEIGHT_ON_INPUT:
         job->weight_on_input = 1;
         return TOOL_OK;

@@ -312,6 +312,10 @@ read_all(struct run_input *input, struct source *source,
                 ids != NULL ? ids->name : weights->name,
                 ids != NULL ? "topk_weights" : "topk_ids");
     }
+    if (logits == NULL && request->has_router_weight) {
+        input->top_k = request->top_k;
+        return TOOL_OK;
+    }
     if (logits == NULL) {
         return tool_error("%s: neither %stopk_ids and %stopk_weights nor "
                           "%srouter_logits",

@@ -20,6 +20,8 @@ struct run_request {
     size_t hidden_size;
     size_t n_experts;
     size_t top_k;
+    /** Whether the layer makes logits of x. */
+    int has_router_weight;
 };
 
 /** The input of a forward call. */
@@ -38,7 +40,7 @@ struct run_input {
     w4moe_dtype logits_dtype;
 };
 
-/** Reads x and either ids and weights or router logits. Returns an exit code,
+/** Reads x and ids and weights, or router logits, if there are any. Returns an exit code,
  * after printing what is wrong with which tensor. */
 extern int run_input_read(
         struct run_input *input, const struct run_request *request);

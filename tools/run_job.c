@@ -3,38 +3,19 @@
 /* What moe-run does with its options; see run_job.h. */
 #include "run_job.h"
 
-#include <math.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "base/bytes.h"
-#include "base/half.h"
 #include "common.h"
-#include "compare.h"
-#include "ideal.h"
 #include "io/st_writer.h"
-#include "run_input.h"
-
-/* Everything that is open during a job. */
-struct state {
-    const struct run_job *job;
-    w4moe_ctx *ctx;
-    w4moe_file *file;
-    w4moe_layer *layer;
-    w4moe_workspace *ws;
-    w4moe_layer_info info;
-    struct run_input input;
-    /* Elements of x and of out. */
-    size_t n_values;
-    uint16_t *out;
-    /* NULL without --expect. */
-    double *expected;
-};
+#include "run_state.h"
 
 static int
-open_layer(struct state *s, struct tool_log *log, size_t *top_k)
+open_layer(struct run_state *s, struct tool_log *log, size_t *top_k)
 {
     const struct run_job *job = s->job;
     w4moe_file_info info = {.struct_size = sizeof(info)};
@@ -49,13 +30,11 @@ open_layer(struct state *s, struct tool_log *log, size_t *top_k)
     if (status == W4MOE_OK) {
         status = w4moe_file_get_info(s->file, &info);
     }
-    if (status == W4MOE_OK && info.n_experts != info.n_experts_total) {
-        return tool_error("%s: it holds experts %zu to %zu of %zu; all are "
-                          "needed",
-                job->file_path, info.first_expert,
-                info.first_expert + info.n_experts - 1, info.n_experts_total);
-    }
-    if (status == W4MOE_OK) {
+    if (status == W4MOE_OK && job->n_experts != 0) {
+        status =
+                w4moe_layer_load_experts(s->ctx, &s->layer, s->file, job->layer,
+                        job->first_expert, job->n_experts, job->layer_flags);
+    } else if (status == W4MOE_OK) {
         status = w4moe_layer_load(
                 s->ctx, &s->layer, s->file, job->layer, job->layer_flags);
     }
@@ -63,8 +42,18 @@ open_layer(struct state *s, struct tool_log *log, size_t *top_k)
     if (status == W4MOE_OK) {
         status = w4moe_layer_get_info(s->layer, &s->info);
     }
+    if (status != W4MOE_OK) {
+        return tool_failed(s->ctx, status);
+    }
     *top_k = info.top_k;
-    return status == W4MOE_OK ? TOOL_OK : tool_failed(s->ctx, status);
+    if (s->info.n_experts != s->info.n_experts_global) {
+        fprintf(stderr,
+                "%s: experts %zu to %zu of %zu; those of others add nothing\n",
+                tool_name, s->info.first_expert,
+                s->info.first_expert + s->info.n_experts - 1,
+                s->info.n_experts_global);
+    }
+    return TOOL_OK;
 }
 
 static int
@@ -112,7 +101,7 @@ check_output(const struct run_job *job)
 }
 
 static int
-read_tensors(struct state *s, size_t top_k)
+read_tensors(struct run_state *s, size_t top_k)
 {
     const struct run_job *job = s->job;
     struct run_request request = {
@@ -120,8 +109,9 @@ read_tensors(struct state *s, size_t top_k)
             .prefix = job->prefix,
             .dtype = job->dtype,
             .hidden_size = s->info.hidden_size,
-            .n_experts = s->info.n_experts,
+            .n_experts = s->info.n_experts_global,
             .top_k = top_k,
+            .has_router_weight = s->info.has_router_weight,
     };
     int code = run_input_read(&s->input, &request);
     if (code != TOOL_OK) {
@@ -136,10 +126,11 @@ read_tensors(struct state *s, size_t top_k)
 }
 
 static int
-forward_once(struct state *s, uint16_t *out, double *seconds)
+forward_once(struct run_state *s, uint16_t *out, double *seconds)
 {
     w4moe_forward_args args = {
             .struct_size = sizeof(args),
+            .expert_counts = s->counts,
             .out = out,
             .x = s->input.x,
             .dtype = s->input.dtype,
@@ -162,7 +153,7 @@ forward_once(struct state *s, uint16_t *out, double *seconds)
 }
 
 static int
-repeat(struct state *s, uint16_t *again, double *seconds)
+repeat(struct run_state *s, uint16_t *again, double *seconds)
 {
     uint32_t n = s->job->n_repeats;
     for (uint32_t i = 1; i < n; i++) {
@@ -186,7 +177,7 @@ repeat(struct state *s, uint16_t *again, double *seconds)
 }
 
 static int
-forward(struct state *s)
+forward(struct run_state *s)
 {
     uint16_t *again = NULL;
     size_t n = s->job->n_repeats > 0 ? s->job->n_repeats : 1;
@@ -213,133 +204,8 @@ out_free:
     return code;
 }
 
-/* Prints which values are not finite. Returns whether all are. */
 static int
-report_class(const struct state *s, const char *what, const double *values)
-{
-    struct compare_class found = compare_classify(values, s->n_values);
-    if (found.n_nan + found.n_inf == 0) {
-        return 1;
-    }
-    tool_error("%s: %zu NaN and %zu Inf of %zu values, the first at "
-               "[%zu][%zu]",
-            what, found.n_nan, found.n_inf, s->n_values,
-            found.first / s->info.hidden_size,
-            found.first % s->info.hidden_size);
-    return 0;
-}
-
-/* The line on stdout, and the verdict. */
-static int
-judge(const struct state *s, const double *got, const double *exact,
-        const double *ideal)
-{
-    size_t n = s->n_values;
-    int finite = report_class(s, "result", got);
-    finite &= report_class(s, "expected", s->expected);
-    finite &= report_class(s, "float64 layer", exact);
-    finite &= report_class(s, "rounded float64 layer", ideal);
-    double distance = compare_rel_l2(got, s->expected, n);
-    double yardstick = compare_rel_l2(ideal, exact, n);
-    double ratio = compare_ratio(distance, yardstick);
-    printf("rel_l2 %.6g ideal %.6g ratio %.6g\n", distance, yardstick, ratio);
-    if (!finite) {
-        return TOOL_MISMATCH;
-    }
-    if (!isfinite(distance) || !isfinite(yardstick) || !isfinite(ratio)) {
-        tool_error("rel_l2 %g, ideal %g: no finite ratio", distance, yardstick);
-        return TOOL_MISMATCH;
-    }
-    if (ratio <= s->job->max_ratio) {
-        return TOOL_OK;
-    }
-    tool_error("layer %lu: ratio %.6g is above %g",
-            (unsigned long)s->job->layer, ratio, s->job->max_ratio);
-    return TOOL_MISMATCH;
-}
-
-/* The ids and weights of the call: the file's, or what the router makes of the
- * logits. */
-static int
-route(struct state *s)
-{
-    struct run_input *input = &s->input;
-    if (input->ids != NULL) {
-        return TOOL_OK;
-    }
-    input->ids = tool_alloc(
-            input->n_tokens, input->top_k * sizeof(input->ids[0]), "ids");
-    input->weights = tool_alloc(input->n_tokens,
-            input->top_k * sizeof(input->weights[0]), "weights");
-    if (input->ids == NULL || input->weights == NULL) {
-        return TOOL_ERROR;
-    }
-    w4moe_status status = w4moe_route(s->ctx, input->ids, input->weights,
-            input->logits, input->logits_dtype, 0, input->n_tokens,
-            s->info.n_experts, input->top_k, &s->info.router);
-    return status == W4MOE_OK ? TOOL_OK : tool_failed(s->ctx, status);
-}
-
-static int
-compute_ideal(struct state *s, double *exact, double *ideal)
-{
-    w4moe_matrix w13 = {.struct_size = sizeof(w13)};
-    w4moe_matrix w2 = {.struct_size = sizeof(w2)};
-    w4moe_status status =
-            w4moe_file_get_matrix(s->file, &w13, s->job->layer, W4MOE_W13);
-    if (status == W4MOE_OK) {
-        status = w4moe_file_get_matrix(s->file, &w2, s->job->layer, W4MOE_W2);
-    }
-    if (status != W4MOE_OK) {
-        return tool_failed(s->ctx, status);
-    }
-    struct ideal_call call = {
-            .w13 = &w13,
-            .w2 = &w2,
-            .activation = &s->info.activation,
-            .dtype = s->input.dtype,
-            .x = s->input.x,
-            .n_tokens = s->input.n_tokens,
-            .top_k = s->input.top_k,
-            .ids = s->input.ids,
-            .weights = s->input.weights,
-            .weight_on_input = s->job->weight_on_input,
-    };
-    return ideal_compute(exact, ideal, s->ctx, &call);
-}
-
-static int
-compare(struct state *s)
-{
-    if (compare_all_zero(s->expected, s->n_values)) {
-        return tool_error("%s: %sout is 0 throughout; a relative distance "
-                          "to it says nothing",
-                s->job->expect_path, s->job->prefix);
-    }
-    double *got = tool_alloc(s->n_values, sizeof(got[0]), "the comparison");
-    double *exact = tool_alloc(s->n_values, sizeof(exact[0]), "the comparison");
-    double *ideal = tool_alloc(s->n_values, sizeof(ideal[0]), "the comparison");
-    int code = TOOL_ERROR;
-    if (got != NULL && exact != NULL && ideal != NULL) {
-        code = route(s);
-    }
-    if (code == TOOL_OK) {
-        code = compute_ideal(s, exact, ideal);
-    }
-    if (code == TOOL_OK) {
-        for (size_t i = 0; i < s->n_values; i++) {
-            got[i] = (double)w4_load_float(s->out, s->input.dtype, i);
-        }
-        code = judge(s, got, exact, ideal);
-    }
-    free(ideal);
-    free(exact);
-    free(got);
-    return code;
-}
-
-static int
-write_output(struct state *s)
+write_output(struct run_state *s)
 {
     struct w4_st_entry entry = {
             .name = "out",
@@ -373,11 +239,35 @@ write_output(struct state *s)
     return status == W4MOE_OK ? TOOL_OK : TOOL_ERROR;
 }
 
+/* What the call's tokens chose, the most first; and how far from even it is. */
+static int
+print_counts(const struct run_state *s)
+{
+    size_t n = s->info.n_experts_global;
+    double mean = (double)(s->input.n_tokens * s->input.top_k) / (double)n;
+    int32_t most = 0;
+    size_t n_used = 0;
+    for (size_t e = 0; e < n; e++) {
+        most = s->counts[e] > most ? s->counts[e] : most;
+        n_used += s->counts[e] != 0;
+    }
+    fprintf(stderr,
+            "%s: %zu of %zu experts chosen; the most often %" PRId32
+            " times, %.3g times the mean\n",
+            tool_name, n_used, n, most, (double)most / mean);
+    for (size_t e = 0; e < n; e++) {
+        if (s->counts[e] != 0) {
+            fprintf(stderr, "expert %zu: %" PRId32 "\n", e, s->counts[e]);
+        }
+    }
+    return TOOL_OK;
+}
+
 int
 run_job(const struct run_job *job)
 {
     struct tool_log log = {.quiet = 0};
-    struct state s = {.job = job};
+    struct run_state s = {.job = job};
     size_t top_k = 0;
     int code = open_layer(&s, &log, &top_k);
     if (code == TOOL_OK) {
@@ -386,16 +276,25 @@ run_job(const struct run_job *job)
     if (code == TOOL_OK) {
         code = read_tensors(&s, top_k);
     }
+    if (code == TOOL_OK && job->counts) {
+        s.counts = tool_alloc(
+                s.info.n_experts_global, sizeof(s.counts[0]), "counts");
+        code = s.counts != NULL ? TOOL_OK : TOOL_ERROR;
+    }
     if (code == TOOL_OK) {
         code = forward(&s);
     }
+    if (code == TOOL_OK && job->counts) {
+        code = print_counts(&s);
+    }
     if (code == TOOL_OK && s.expected != NULL) {
-        code = compare(&s);
+        code = run_compare(&s);
     }
     if (code == TOOL_OK && job->output_path != NULL) {
         code = write_output(&s);
     }
     free(s.expected);
+    free(s.counts);
     free(s.out);
     run_input_free(&s.input);
     w4moe_workspace_destroy(s.ws);

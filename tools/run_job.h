@@ -23,7 +23,12 @@ struct run_job {
     uint32_t n_repeats;
     double max_ratio;
     w4moe_dtype dtype;
+    /** Part of the experts; 0: all that the container holds. */
+    size_t first_expert;
+    size_t n_experts;
     int weight_on_input;
+    /** Say how often each expert was chosen. */
+    int counts;
     /** Say what computes. */
     int verbose;
     /** W4MOE_LAYER_HUGE_PAGES, W4MOE_LAYER_PREFAULT, or-ed. */

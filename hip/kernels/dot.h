@@ -100,8 +100,8 @@ dot_open(struct dot_run<V> *run, const struct w4_gpu_gemm *p)
 /** The same: its expert. */
 template <class V>
 GPU_INLINE void
-dot_set_expert(struct dot_run<V> *run, const struct w4_gpu_matrix *m,
-        uint32_t expert)
+dot_set_expert(
+        struct dot_run<V> *run, const struct w4_gpu_matrix *m, uint32_t expert)
 {
     run->qweight = gpu_expert_qweight(m, expert);
     gpu_set_arrays(run, m, expert);
@@ -119,8 +119,8 @@ dot_put(float *shared, const struct dot_run<V> *run, unsigned wave,
 {
     GPU_UNROLL
     for (int r = 0; r < V::ROWS; r++) {
-        float *to = shared + (wave * V::ROWS + r) * W4_TILE_COLUMNS +
-                    run->lane * 4;
+        float *to =
+                shared + (wave * V::ROWS + r) * W4_TILE_COLUMNS + run->lane * 4;
         GPU_UNROLL
         for (int c = 0; c < 4; c++) {
             to[c] = y[r][c];

@@ -202,6 +202,9 @@ def parser():
     p.add_argument("--split", type=int, default=1, metavar="N",
                    help="GGUF: into N files")
     p.add_argument("--seed", type=int, default=1)
+    p.add_argument("--routed", action="store_true",
+                   help="expect what the model's own router chooses, not what "
+                   "is drawn")
     p.add_argument("--no-expected", dest="expect", action="store_false")
     p.add_argument("--fast", action="store_true",
                    help="the same few matrices for all experts, turned; "
@@ -227,6 +230,8 @@ def check(p, o, scheme):
         p.error("%s writes a file NAME.gguf, split by --split" % o.scheme)
     if not is_gguf and (o.split != 1 or o.gguf_layout != "fused"):
         p.error("%s is no GGUF scheme" % o.scheme)
+    if o.routed and is_gguf:
+        p.error("no --routed with GGUF")
     if o.mtp and (is_gguf or o.family.mtp is None):
         p.error("no --mtp with these names")
 

@@ -260,10 +260,6 @@ refuse 1 "topk_ids[1][0] is 4294967296" \
 LC_ALL=C sed 's/topk_weights/topk_weightz/g' "$dump" >"$in"
 refuse 1 "topk_weights" \
     "$run" --layer=0 --prefix=layers.0. --input="$in" --output="$x" "$file"
-LC_ALL=C sed 's/topk_ids/topk_idz/g; s/topk_weights/topk_weightz/g
-    s/router_logits/router_logitz/g' "$dump" >"$in"
-refuse 1 "layers.0.router_logits" \
-    "$run" --layer=0 --prefix=layers.0. --input="$in" --output="$x" "$file"
 refuse 1 "no tensor x" \
     "$run" --layer=0 --input="$dump" --output="$x" "$file"
 refuse 1 "no tensor layers.5.x" \

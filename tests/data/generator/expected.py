@@ -3,7 +3,7 @@
 """What a layer of experts computes, in float64 without rounding in between."""
 import numpy as np
 
-from . import numbers
+from . import numbers, routing
 from .containers import tensor
 
 
@@ -55,16 +55,20 @@ def random_routing(rng, n_tokens, n_experts, top_k):
 
 
 def layer_tensors(layer, rng, o, model):
-    """The tensors of one layer. model has router(layer): weight and bias or
-    None in float64; expert(layer, e): weights and biases; activation, limit,
-    weight_on_input."""
+    """The tensors of one layer. model has router(layer): weight, and bias and
+    correction or None, in float64; expert(layer, e): weights and biases;
+    activation, limit, weight_on_input; routing, renormalize, scale."""
     x = numbers.encode(rng.normal(0, 1, (o.tokens, o.hidden)), o.x_dtype)
     ids, factors = random_routing(rng, o.tokens, o.experts, o.top_k)
     rows = numbers.decode(x, o.x_dtype)
+    weight, bias, correction = model.router(layer)
+    logits = rows @ weight.T + (0 if bias is None else bias)
+    if o.routed:
+        ids, factors = routing.choose(
+            getattr(routing, model.routing), logits, correction, o,
+            model.renormalize, model.scale)
     out = layer_output(rows, ids, factors, lambda e: model.expert(layer, e),
                        model.activation, model.limit, model.weight_on_input)
-    weight, bias = model.router(layer)
-    logits = rows @ weight.T + (0 if bias is None else bias)
     values = {"x": (o.x_dtype, x), "topk_ids": ("I32", ids),
               "topk_weights": ("F32", factors), "router_logits":
               ("F64", logits), "out": ("F64", out)}

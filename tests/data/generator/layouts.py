@@ -38,6 +38,8 @@ class Family:
     router_bias = False
     # Name in the block of what is added to scores only to choose.
     correction = None
+    # How experts are chosen: a function of routing.py, and factors.
+    routing, renormalize, scale = "softmax", True, 1.0
     shared = None
     layer_norms = ("input_layernorm.weight", "post_attention_layernorm.weight")
     attention = ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj",
@@ -206,7 +208,7 @@ class Mixtral(Family):
 
 class MiniMaxM2(Mixtral):
     model_type, architecture = "minimax_m2", "MiniMaxM2ForCausalLM"
-    correction = "e_score_correction_bias"
+    correction, routing = "e_score_correction_bias", "sigmoid"
 
     def fields(self, o):
         return dict(super().fields(o), scoring_func="sigmoid",
@@ -216,6 +218,7 @@ class MiniMaxM2(Mixtral):
 class DeepseekV3(Family):
     model_type, architecture = "deepseek_v3", "DeepseekV3ForCausalLM"
     correction, shared = "gate.e_score_correction_bias", "shared_experts"
+    routing, scale = "grouped_sigmoid", 2.5
     mtp = "layer"
 
     def fields(self, o):
@@ -246,6 +249,7 @@ class KimiK25(DeepseekV3):
 
 class Glm4Moe(DeepseekV3):
     model_type, architecture = "glm4_moe", "Glm4MoeForCausalLM"
+    routing, scale = "sigmoid", 1.0
 
     def fields(self, o):
         fields = dict(super().fields(o), n_group=1, topk_group=1,
@@ -261,6 +265,7 @@ class Llama4(Family):
     prefix, head_prefix = "language_model.model.", "language_model."
     block, router, shared = "feed_forward", "router", "shared_expert"
     weight_on_input = True
+    routing, renormalize = "sigmoid_of_logits", False
 
     def fields(self, o):
         return {"num_local_experts": o.experts,
@@ -274,7 +279,7 @@ class Llama4(Family):
 class Lfm2(Family):
     model_type, architecture = "lfm2_moe", "Lfm2MoeForCausalLM"
     block, projections = "feed_forward", W1_W3_W2
-    correction = "expert_bias"
+    correction, routing = "expert_bias", "sigmoid"
     layer_norms = ("operator_norm.weight", "ffn_norm.weight")
     norm = "embedding_norm"
     hidden_act = None
@@ -345,6 +350,7 @@ class DeepseekV4(Family):
     layer_norms = ("attn_norm.weight", "ffn_norm.weight")
     attention = ("attn.wq_a", "attn.wq_b", "attn.wkv", "attn.wo_a")
     correction, shared, limit = "gate.bias", "shared_experts", 10.0
+    routing, scale = "sqrt_softplus", 1.5
     mtp = "mtp.0."
 
     def fields(self, o):

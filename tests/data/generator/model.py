@@ -82,6 +82,8 @@ class Model:
         self.router = router
         self.activation, self.limit = family.activation, family.limit
         self.weight_on_input = family.weight_on_input
+        self.routing, self.scale = family.routing, family.scale
+        self.renormalize = family.renormalize
 
 
 def write_expected(path, o, model):
@@ -129,12 +131,18 @@ def write_folder(scheme, family, o):
     write_checkpoint(o.out, tensors, o.shards,
                      family.config(o, scheme.quantization(o, family)))
 
+    def decoded(name, shape, kind):
+        dtype, data = other(o, name, shape, kind)
+        return numbers.decode(data, dtype)
+
     def router(layer):
-        weight, bias = family.router_names(family.layer(layer))
-        made = [other(o, weight, (o.experts, o.hidden), "router")]
-        made += [other(o, bias, (o.experts,), "model")] if bias else []
-        values = [numbers.decode(data, dtype) for dtype, data in made]
-        return values[0], values[1] if bias else None
+        name = family.layer(layer)
+        weight, bias = family.router_names(name)
+        return (
+            decoded(weight, (o.experts, o.hidden), "router"),
+            decoded(bias, (o.experts,), "model") if bias else None,
+            decoded(name + family.block + "." + family.correction,
+                    (o.experts,), "f32") if family.correction else None)
 
     if o.expect:
         write_expected(os.path.join(o.out, "expected.safetensors"), o,
@@ -272,7 +280,7 @@ def write_gguf_file(scheme, arch, family, o):
                   for name, shape, std in gguf_layer(o, family, layer)
                   if ".ffn_gate_inp." in name}
         stem = "blk.%d.ffn_gate_inp." % layer
-        return values[stem + "weight"], values.get(stem + "bias")
+        return values[stem + "weight"], values.get(stem + "bias"), None
 
     if o.expect:
         write_expected(o.out[:-len(".gguf")] + ".expected.safetensors", o,

@@ -4,9 +4,10 @@
 #
 # The man pages against the public headers: every function has a page, or a
 # stub of one line that leads to one, which names it in NAME and in SYNOPSIS;
-# every field of a struct is in some page; the prototypes and the examples
-# compile; the pages are what man/Makefile.inc installs; mandoc has nothing to
-# say. What the text says is for people to check.
+# every field of a struct is in some page; every function's page has the same
+# sections, among them a program, which run-examples.sh runs; the prototypes and
+# the examples compile; the pages are what man/Makefile.inc installs; mandoc has
+# nothing to say. What the text says is for people to check.
 set -eu
 
 srcdir=${srcdir:-.}
@@ -22,7 +23,7 @@ trap 'rm -rf "$work"' EXIT
 failed=0
 
 wrong() {
-    echo "$*"
+    printf '%s\n' "$*"
     failed=1
 }
 
@@ -90,6 +91,17 @@ for page in "$man"/*.3; do
     fi
 done
 
+# Sections of the pages of functions; errors where there is a status.
+for page in "$man"/*.3; do
+    ! grep -q '^\.so ' "$page" || continue
+    for line in '.Sh NAME' '.Sh LIBRARY' '.Sh SYNOPSIS' '.Sh DESCRIPTION' \
+        '.Ss Threads' '.Sh RETURN VALUES' '.Sh EXAMPLES' '.Sh SEE ALSO'; do
+        grep -qx "$line" "$page" || wrong "$page: there is no $line"
+    done
+    ! grep -qx '[.]Ft w4moe_status' "$page" ||
+        grep -qx '[.]Sh ERRORS' "$page" || wrong "$page: there is no .Sh ERRORS"
+done
+
 # Names in NAME and prototypes in SYNOPSIS are of declared functions.
 for page in "$man"/*.3; do
     awk '/^\.Sh / { section = $2 }
@@ -120,16 +132,51 @@ while read -r page target; do
         wrong "$page: .Xr to $target, which is not there"
 done < "$work/references"
 
-# mandoc reads the pages without a warning. Stubs are not for mandoc: their
-# paths are those of installed pages.
+# mandoc has nothing to say, not even about style, but for references to pages
+# that are not installed here: those between the pages were looked at above, and
+# those of the system are not its business. Pages fit into 78 columns. Stubs are
+# not for mandoc: their paths are those of installed pages.
 if command -v mandoc > /dev/null 2>&1; then
+    backspace=$(printf '\b')
     for page in "$man"/*.[0-9]; do
-        grep -q '^\.so ' "$page" ||
-            mandoc -T lint -W warning "$page" || failed=1
+        ! grep -q '^\.so ' "$page" || continue
+        mandoc -T lint -W base "$page" > "$work/said" 2>&1 || :
+        grep -v -e ': STYLE: referenced manual not found: ' \
+            -e '^mandoc: outdated mandoc\.db ' "$work/said" > "$work/style" || :
+        [ ! -s "$work/style" ] || wrong "$(cat "$work/style")"
+        # Without the overstriking that makes letters bold.
+        mandoc -T ascii -O width=78 "$page" | sed "s/.$backspace//g" |
+            grep -n '.\{79\}' > "$work/wide" &&
+            wrong "$page: more than 78 columns:
+$(head -n 3 "$work/wide")"
     done
 else
     echo "note: no mandoc; the pages were not read by it"
 fi
+
+# example PAGE NUMBER: writes an example to $work/example.c; fails if there are
+# not so many.
+example() {
+    awk -v part=example -v number="$2" -f "$abi/page_code.awk" "$1" \
+        > "$work/example.c"
+    [ -s "$work/example.c" ]
+}
+
+# A program of 10 to 40 lines for every function's page, at least.
+for page in "$man"/*.3; do
+    ! grep -q '^\.so ' "$page" || continue
+    n=1
+    n_programs=0
+    while example "$page" $n; do
+        n=$((n + 1))
+        grep -q '^main(' "$work/example.c" || continue
+        n_programs=$((n_programs + 1))
+        lines=$(wc -l < "$work/example.c")
+        { [ "$lines" -ge 10 ] && [ "$lines" -le 40 ]; } ||
+            wrong "$page: a program of $lines lines, not 10 to 40"
+    done
+    [ $n_programs -gt 0 ] || wrong "$page: no example is a program"
+done
 
 # compile WHAT FILE: as C, with the public headers.
 compile() {
@@ -152,13 +199,13 @@ if command -v "$1" > /dev/null 2>&1; then
         } > "$work/synopsis.c"
         compile "$page: SYNOPSIS is not what the headers say" \
             "$work/synopsis.c"
-        awk -v part=examples -f "$abi/page_code.awk" "$page" \
-            > "$work/example.c"
-        if [ -s "$work/example.c" ]; then
-            compile "$page: the example does not compile" "$work/example.c"
-        elif ! grep -q '^\.so ' "$page"; then
+        n=1
+        while example "$page" $n; do
+            compile "$page: example $n does not compile" "$work/example.c"
+            n=$((n + 1))
+        done
+        [ $n -gt 1 ] || grep -q '^\.so ' "$page" ||
             wrong "$page: there is no example in C"
-        fi
     done
 else
     echo "note: no C compiler ($CC); examples were not compiled"

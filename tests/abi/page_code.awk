@@ -2,8 +2,10 @@
 # Copyright (C) 2026 The w4moe authors
 #
 # C code from a man page in mdoc: with -v part=synopsis the functions of its
-# SYNOPSIS as declarations, with -v part=examples the displays of its EXAMPLES
-# that include <w4moe.h>. It knows as much of mdoc as these pages use.
+# SYNOPSIS as declarations, with -v part=example -v number=N the display N,
+# from 1 on, of those of its EXAMPLES that include <w4moe.h>, with -v
+# part=output the display after it that "It prints" announces. It knows as much
+# of mdoc as these pages use.
 
 # The words of a macro line, where quotes join: words[1..n]. Returns n.
 function split_words(line,    n, word) {
@@ -51,17 +53,21 @@ part == "synopsis" && section == "SYNOPSIS" {
     }
 }
 
-part == "examples" && section == "EXAMPLES" {
+(part == "example" || part == "output") && section == "EXAMPLES" {
     if (/^\.Bd -literal/) {
         in_display = 1
         display = ""
     } else if (/^\.Ed/) {
-        if (display ~ /#include <w4moe.h>/) {
+        is_code = display ~ /#include <w4moe.h>/
+        n_codes += is_code
+        if (n_codes == number && (part == "example" ? is_code : announced)) {
             printf "%s", display
         }
-        in_display = 0
+        in_display = announced = 0
     } else if (in_display) {
         gsub(/\\e/, "\\")
         display = display $0 "\n"
+    } else {
+        announced = /^It prints$/
     }
 }

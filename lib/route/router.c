@@ -17,7 +17,8 @@ check_kind(struct w4_err *err, const w4moe_router *router)
                 (int)router->kind);
     }
     int extras = router->n_group > 1 || router->correction_bias != NULL;
-    if (!w4_router_has_scores(router->kind) && extras) {
+    if (router->kind != W4MOE_ROUTER_NONE &&
+            !w4_router_has_scores(router->kind) && extras) {
         return w4_fail(err, W4MOE_UNSUPPORTED,
                 "router kind \"%s\" with %s: only \"sigmoid\" and "
                 "\"sqrt_softplus\" have it",
@@ -51,9 +52,10 @@ check_array(struct w4_err *err, const void *array, w4moe_dtype *dtype,
 static w4moe_status
 check_arrays(struct w4_err *err, w4moe_router *router)
 {
-    if (router->weight != NULL && router->kind == W4MOE_ROUTER_NONE) {
-        return w4_fail(
-                err, W4MOE_INVALID, "router: a weight, but its kind is none");
+    if (router->kind == W4MOE_ROUTER_NONE &&
+            (router->weight != NULL || router->correction_bias != NULL)) {
+        return w4_fail(err, W4MOE_INVALID, "router: a %s, but its kind is none",
+                router->weight != NULL ? "weight" : "correction bias");
     }
     if (router->bias != NULL && router->weight == NULL) {
         return w4_fail(

@@ -167,7 +167,7 @@ compute_ideal(struct run_state *s, double *exact, double *ideal)
             .top_k = s->input.top_k,
             .ids = places,
             .weights = s->input.weights,
-            .weight_on_input = s->job->weight_on_input,
+            .weight_on_input = s->weight_on_input,
     };
     int code = ideal_compute(exact, ideal, s->ctx, &call);
     free(places);

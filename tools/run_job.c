@@ -46,6 +46,7 @@ open_layer(struct run_state *s, struct tool_log *log, size_t *top_k)
         return tool_failed(s->ctx, status);
     }
     *top_k = info.top_k;
+    s->weight_on_input = job->weight_on_input || s->info.router.weight_on_input;
     if (s->info.n_experts != s->info.n_experts_global) {
         fprintf(stderr,
                 "%s: experts %zu to %zu of %zu; those of others add nothing\n",
@@ -141,8 +142,7 @@ forward_once(struct run_state *s, uint16_t *out, double *seconds)
             .router_logits = s->input.logits,
             .logits_dtype = s->input.logits_dtype,
             .flags = W4MOE_HOST_IO |
-                     (s->job->weight_on_input ? W4MOE_ROUTER_WEIGHT_ON_INPUT
-                                              : 0u),
+                     (s->weight_on_input ? W4MOE_ROUTER_WEIGHT_ON_INPUT : 0u),
     };
     /* NaN in every place, so that one that is not written is seen. */
     memset(out, 0xFF, s->n_values * sizeof(out[0]));

@@ -18,6 +18,8 @@ struct run_state {
     w4moe_workspace *ws;
     w4moe_layer_info info;
     struct run_input input;
+    /** As the job says, or the container. */
+    int weight_on_input;
     /** Elements of x and of out. */
     size_t n_values;
     uint16_t *out;

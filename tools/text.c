@@ -76,8 +76,9 @@ text_activation(char out[TEXT_MAX], const w4moe_activation *activation)
 const char *
 text_router(char out[TEXT_MAX], const w4moe_router *router)
 {
-    int n = snprintf(out, TEXT_MAX, "%s%s", name_of_router(router->kind),
-            router->renormalize ? ", renormalized" : "");
+    int n = snprintf(out, TEXT_MAX, "%s%s%s", name_of_router(router->kind),
+            router->renormalize ? ", renormalized" : "",
+            router->weight_on_input ? ", weights on input" : "");
     if (router->scale < 0.0f || router->scale > 0.0f) {
         n += snprintf(out + n, (size_t)(TEXT_MAX - n), ", scale %g",
                 (double)router->scale);
@@ -181,10 +182,11 @@ json_of_activation(const w4moe_activation *activation)
 json_t *
 json_of_router(const w4moe_router *router)
 {
-    return json_pack("{s:s, s:b, s:f, s:I, s:I}", "kind",
+    return json_pack("{s:s, s:b, s:b, s:f, s:I, s:I}", "kind",
             name_of_router(router->kind), "renormalize",
-            router->renormalize != 0, "scale", (double)router->scale, "n_group",
-            (json_int_t)router->n_group, "topk_group",
+            router->renormalize != 0, "weight_on_input",
+            router->weight_on_input != 0, "scale", (double)router->scale,
+            "n_group", (json_int_t)router->n_group, "topk_group",
             (json_int_t)router->topk_group);
 }
 

@@ -481,7 +481,10 @@ typedef struct w4moe_router {
      * kinds SIGMOID and SQRT_SOFTPLUS. */
     uint32_t n_group;
     uint32_t topk_group;
-    w4moe_dtype correction_bias_dtype;
+    /** Not 0: the weights are for the input of the experts' activation, not
+     * for their output (Llama-4): a forward call that this router chooses for
+     * is as with W4MOE_ROUTER_WEIGHT_ON_INPUT. */
+    int weight_on_input;
     /** [E], added to the scores when experts are chosen, not to the weights;
      * NULL: none. For kinds SIGMOID and SQRT_SOFTPLUS. */
     const void *correction_bias;
@@ -489,8 +492,11 @@ typedef struct w4moe_router {
     const void *weight;
     /** [E], added to those logits; NULL: none. */
     const void *bias;
+    w4moe_dtype correction_bias_dtype;
     w4moe_dtype weight_dtype;
     w4moe_dtype bias_dtype;
+    /** Must be 0. */
+    uint32_t reserved;
 } w4moe_router;
 
 /** Name of a router kind, for example "softmax_topk", as in containers.

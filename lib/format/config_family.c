@@ -368,6 +368,7 @@ read_router(const struct w4_config_reader *reader,
         router->topk_group = (uint32_t)routing.topk_group;
     }
     router->kind = family->router;
+    router->weight_on_input = router->kind == W4MOE_ROUTER_SIGMOID_TOP1;
     if (router->kind == SOFTMAX || router->kind == SIGMOID ||
             router->kind == W4MOE_ROUTER_SQRT_SOFTPLUS) {
         router->renormalize = renormalize;

@@ -357,6 +357,7 @@ read_router(const struct reader *r, struct w4_model_config *config)
             .struct_size = sizeof(router),
             .kind = router_kind(r),
     };
+    router.weight_on_input = router.kind == W4MOE_ROUTER_SIGMOID_TOP1;
     int renormalize = 0;
     double scale = 0.0;
     w4_gguf_get_bool(

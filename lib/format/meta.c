@@ -115,6 +115,9 @@ w4_meta_write(struct w4_err *err, struct w4_st_writer *writer,
     put_number(&w, "activation.linear_beta", act->linear_beta);
     put(&w, "router", w4moe_router_name(router->kind));
     put_bool(&w, "router.renormalize", router->renormalize);
+    if (router->weight_on_input) {
+        put_bool(&w, "router.weight_on_input", 1);
+    }
     put_number(&w, "router.scale", router->scale);
     put_count(&w, "router.n_group", router->n_group);
     put_count(&w, "router.topk_group", router->topk_group);
@@ -174,6 +177,13 @@ get_bool(struct meta_reader *r, const char *key)
 {
     static const char *const words[] = {"false", "true", NULL};
     return get_word(r, key, words);
+}
+
+/* The same, that may be missing: false. */
+static int
+get_option(struct meta_reader *r, const char *key)
+{
+    return w4_st_metadata(r->set, key) != NULL && get_bool(r, key);
 }
 
 /* A whole decimal number of at most 10 digits. */
@@ -345,8 +355,7 @@ read_fields(
             .code = get_word(&r, "code", codes) == 0 ? W4MOE_CODE_INT4
                                                      : W4MOE_CODE_E2M1,
             .zero_points = get_bool(&r, "zero_points"),
-            .offsets = w4_st_metadata(set, "offsets") != NULL &&
-                       get_bool(&r, "offsets"),
+            .offsets = get_option(&r, "offsets"),
             .n_experts = get_size(&r, "n_experts"),
             .first_expert = get_count(&r, "experts.first"),
             .n_experts_total = get_count(&r, "experts.total"),
@@ -370,6 +379,8 @@ read_fields(
                             .struct_size = sizeof(m.router),
                             .kind = get_router_kind(&r),
                             .renormalize = get_bool(&r, "router.renormalize"),
+                            .weight_on_input =
+                                    get_option(&r, "router.weight_on_input"),
                             .scale = get_number(&r, "router.scale"),
                             .n_group = get_count(&r, "router.n_group"),
                             .topk_group = get_count(&r, "router.topk_group"),

@@ -24,6 +24,10 @@ check_kind(struct w4_err *err, const w4moe_router *router)
                 "\"sqrt_softplus\" have it",
                 name, router->n_group > 1 ? "groups" : "a correction bias");
     }
+    if (router->reserved != 0) {
+        return w4_fail(err, W4MOE_UNSUPPORTED,
+                "router: the reserved field is %u", (unsigned)router->reserved);
+    }
     if (!isfinite(router->scale)) {
         return w4_fail(err, W4MOE_INVALID, "router: scale is %g",
                 (double)router->scale);

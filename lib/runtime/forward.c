@@ -159,6 +159,9 @@ w4moe_forward(const w4moe_layer *layer, w4moe_workspace *ws,
     size_t hidden = w4_layer_hidden(layer);
     own.x_stride = own.x_stride != 0 ? own.x_stride : hidden;
     own.out_stride = own.out_stride != 0 ? own.out_stride : hidden;
+    if (own.ids == NULL && layer->router.weight_on_input) {
+        own.flags |= W4MOE_ROUTER_WEIGHT_ON_INPUT;
+    }
     if (own.n_experts_global == 0) {
         own.n_experts_global = layer->n_experts_global;
     }

@@ -185,7 +185,8 @@ extern W4MOE_API void w4moe_workspace_destroy(w4moe_workspace *ws);
 /** Flags of w4moe_forward(). */
 enum {
     /** The router's weight multiplies the output of w13, before the
-     * activation, instead of that of w2 (Llama-4). */
+     * activation, instead of that of w2 (Llama-4). Calls that the layer's
+     * router chooses for have it if its weight_on_input says so. */
     W4MOE_ROUTER_WEIGHT_ON_INPUT = 1,
     /** Pointers are host memory whatever the backend; the CPU backend's always
      * are. */

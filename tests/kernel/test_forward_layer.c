@@ -199,6 +199,40 @@ START_TEST(from_hidden_states)
 }
 END_TEST
 
+/* Where the weights go is a matter of the router that made them. */
+START_TEST(weights_on_input)
+{
+    struct whole w;
+    struct forward_case what = usual(0x4080);
+    open_whole(&w, &what, W4MOE_ORDER_TILE);
+    add_router(&w, W4MOE_ROUTER_SIGMOID_TOP1, W4MOE_F32);
+    float logits[T * E];
+    model_logits(logits, &w);
+    ck_assert_int_eq(w4moe_route(contexts[0], w.p.ids, w.p.weights, logits,
+                             W4MOE_F32, 0, T, E, K, &w.desc.router),
+            W4MOE_OK);
+    void *on_output = run(&w, contexts[0], 0);
+    w.p.args.flags = W4MOE_ROUTER_WEIGHT_ON_INPUT;
+    void *on_input = run(&w, contexts[0], 0);
+    w.p.args.flags = 0;
+    w.desc.router.weight_on_input = 1;
+    void *given = run(&w, contexts[0], 0);
+    forward_same(&w.p, on_output, given, "with ids and weights given");
+    w.p.args.ids = NULL;
+    w.p.args.weights = NULL;
+    w.p.args.router_logits = logits;
+    w.p.args.logits_dtype = W4MOE_F32;
+    void *routed = run(&w, contexts[0], 0);
+    forward_same(&w.p, on_input, routed, "from logits");
+    ck_assert(memcmp(on_input, on_output, (size_t)T * HIDDEN * 2) != 0);
+    free(on_output);
+    free(on_input);
+    free(given);
+    free(routed);
+    close_whole(&w);
+}
+END_TEST
+
 /* The caller's logits go before those of the layer's own router; its correction
  * bias still counts. */
 START_TEST(logits_go_before_hidden_states)
@@ -542,6 +576,7 @@ main(void)
     tcase_set_timeout(tc, 0);
     tcase_add_checked_fixture(tc, contexts_setup, contexts_teardown);
     tcase_add_test(tc, from_hidden_states);
+    tcase_add_test(tc, weights_on_input);
     tcase_add_test(tc, logits_go_before_hidden_states);
     tcase_add_test(tc, a_part_of_the_experts);
     tcase_add_test(tc, facts_of_a_part);

@@ -187,6 +187,8 @@ START_TEST(routers)
             (int)c.router.kind);
     ck_assert_uint_eq(c.router.struct_size, sizeof(c.router));
     ck_assert_int_eq(c.router.renormalize, f->renormalize);
+    ck_assert_int_eq(
+            c.router.weight_on_input, f->router == W4MOE_ROUTER_SIGMOID_TOP1);
     ck_assert_msg(c.router.scale == f->scale, "%g", (double)c.router.scale);
     ck_assert_uint_eq(c.router.n_group, f->n_group);
     ck_assert_uint_eq(c.router.topk_group, f->topk_group);

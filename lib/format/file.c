@@ -161,8 +161,9 @@ take_router_array(const struct w4moe_file *file, const void **array,
     return W4MOE_OK;
 }
 
-/* A container may hold arrays although the kind of its router is not known:
- * then they are of no use, and left out. */
+/* A container may hold arrays although the kind of its router is not known, or
+ * a bias without the weight that makes logits: they are of no use, and left
+ * out. */
 static w4moe_status
 read_router(
         const struct w4moe_file *file, w4moe_router *router, uint32_t number)
@@ -177,6 +178,10 @@ read_router(
     if (status == W4MOE_OK) {
         status = take_router_array(file, &r.correction_bias,
                 &r.correction_bias_dtype, number, W4_ROUTER_CORRECTION_BIAS);
+    }
+    if (r.weight == NULL) {
+        r.bias = NULL;
+        r.bias_dtype = W4MOE_DTYPE_NONE;
     }
     if (status == W4MOE_OK) {
         *router = r.kind != W4MOE_ROUTER_NONE ? r : file->meta.router;

@@ -330,6 +330,12 @@ static void
 check_values(struct meta_reader *r, const struct w4_meta *meta)
 {
     const w4moe_activation *act = &meta->activation;
+    const w4moe_router *router = &meta->router;
+    if (router->n_group > 1 &&
+            (router->topk_group == 0 || router->topk_group > router->n_group ||
+                    meta->n_experts_total % router->n_group != 0)) {
+        refuse(r, "router.n_group", w4_st_metadata(r->set, "router.n_group"));
+    }
     if (meta->top_k > meta->n_experts_total) {
         refuse(r, "top_k", w4_st_metadata(r->set, "top_k"));
     }

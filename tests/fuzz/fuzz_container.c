@@ -27,26 +27,34 @@ use_matrix(const w4moe_file *file, uint32_t layer, w4moe_which which)
     free(out);
 }
 
+/* What a call starts from. */
+enum start { FROM_IDS, FROM_LOGITS, FROM_HIDDEN_STATES };
+
 /* A call of three tokens: its experts are given, or the layer's router chooses
  * them, if it is one that can be computed. All arrays are of their own size. */
 static void
 compute(const w4moe_layer *layer, w4moe_workspace *ws,
-        const w4moe_file_info *info, size_t top_k, int is_routed)
+        const w4moe_file_info *info, size_t top_k, enum start start)
 {
+    int is_routed = start != FROM_IDS;
+    /* Of more experts no logit is looked at. */
+    size_t n_logits = info->n_experts_total <= W4MOE_ROUTE_EXPERTS_MAX
+                              ? info->n_experts_total
+                              : 1;
     size_t n = TOKENS * info->hidden_size;
     size_t n_chosen = TOKENS * top_k;
     uint16_t *x = calloc(n, sizeof(*x));
     uint16_t *out = calloc(n, sizeof(*out));
     int32_t *ids = calloc(n_chosen, sizeof(*ids));
     float *weights = calloc(n_chosen, sizeof(*weights));
-    float *logits = calloc(TOKENS * info->n_experts, sizeof(*logits));
+    float *logits = calloc(TOKENS * n_logits, sizeof(*logits));
     FUZZ_CHECK(x != NULL && out != NULL && ids != NULL && weights != NULL &&
                logits != NULL);
     for (size_t i = 0; i < n; i++) {
         x[i] = (uint16_t)(0x3F00 + i % 200);
     }
     for (size_t i = 0; i < n_chosen; i++) {
-        ids[i] = (int32_t)(i % info->n_experts);
+        ids[i] = (int32_t)(info->first_expert + i % info->n_experts);
         weights[i] = 0.5f;
     }
     const w4moe_forward_args args = {
@@ -58,11 +66,13 @@ compute(const w4moe_layer *layer, w4moe_workspace *ws,
             .top_k = top_k,
             .ids = is_routed ? NULL : ids,
             .weights = is_routed ? NULL : weights,
-            .router_logits = is_routed ? logits : NULL,
+            .router_logits = start == FROM_LOGITS ? logits : NULL,
             .logits_dtype = W4MOE_F32,
     };
     w4moe_status status = w4moe_forward(layer, ws, &args);
-    fuzz_status(status, is_routed ? FUZZ_READER : FUZZ_BIT(W4MOE_OK));
+    /* A router's numbers may be anything, and logits with them. */
+    fuzz_status(status, is_routed ? FUZZ_READER | FUZZ_BIT(W4MOE_INVALID)
+                                  : FUZZ_BIT(W4MOE_OK));
     free(logits);
     free(weights);
     free(ids);
@@ -81,9 +91,15 @@ use_layer(const w4moe_file *file, const w4moe_file_info *info, uint32_t layer)
     if (fuzz_status(status, FUZZ_READER)) {
         status = w4moe_workspace_create(loaded, &ws, TOKENS, top_k);
         FUZZ_CHECK(fuzz_status(status, FUZZ_BIT(W4MOE_OK)));
-        compute(loaded, ws, info, top_k, 0);
+        compute(loaded, ws, info, top_k, FROM_IDS);
+        w4moe_layer_info facts = {.struct_size = sizeof(facts)};
+        status = w4moe_layer_get_info(loaded, &facts);
+        FUZZ_CHECK(fuzz_status(status, FUZZ_BIT(W4MOE_OK)));
         if (info->router.kind != W4MOE_ROUTER_NONE) {
-            compute(loaded, ws, info, top_k, 1);
+            compute(loaded, ws, info, top_k, FROM_LOGITS);
+        }
+        if (facts.has_router_weight) {
+            compute(loaded, ws, info, top_k, FROM_HIDDEN_STATES);
         }
     }
     w4moe_workspace_destroy(ws);

@@ -111,6 +111,20 @@ START_TEST(other_types_and_shapes_are_refused)
 }
 END_TEST
 
+START_TEST(groups_that_are_none_are_refused)
+{
+    static const char *const values[][2] = {
+            {"3", "1"}, {"2", "3"}, {"4294967295", "1"}};
+    start();
+    for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++) {
+        mini_set(&mini, "router.n_group", values[i][0]);
+        mini_set(&mini, "router.topk_group", values[i][1]);
+        refused("metadata router.n_group is");
+    }
+    end();
+}
+END_TEST
+
 /* A container whose router is of a kind that this version does not know may
  * hold its arrays all the same. */
 START_TEST(arrays_of_an_unknown_router_are_left_out)
@@ -232,6 +246,7 @@ main(void)
     tcase_add_checked_fixture(tc, ct_ctx_setup, ct_ctx_teardown);
     tcase_add_test(tc, arrays_are_those_of_the_file);
     tcase_add_test(tc, other_types_and_shapes_are_refused);
+    tcase_add_test(tc, groups_that_are_none_are_refused);
     tcase_add_test(tc, arrays_of_an_unknown_router_are_left_out);
     tcase_add_test(tc, every_part);
     tcase_add_test(tc, parts_that_are_none);

@@ -24,13 +24,6 @@ fail_os(const struct w4_new_file *file, const char *what, int code)
             w4_show_path(file->path).text, what, strerror(code));
 }
 
-static w4moe_status
-fail_memory(struct w4_err *err, const char *path)
-{
-    return w4_fail(err, W4MOE_NOMEM, "%s: no memory for a name",
-            w4_show_path(path).text);
-}
-
 /* The folder of a path, in memory of its own. */
 static char *
 folder_of(const char *path)
@@ -41,6 +34,8 @@ folder_of(const char *path)
 }
 
 /* ---------------------------------------------------------- temporary names */
+
+static const char suffix[] = ".XXXXXX.partial";
 
 /* Six letters and digits. They only have to be new: names that are taken are
  * refused. */
@@ -66,28 +61,19 @@ take_temporary(struct w4_new_file *file,
         int (*take)(struct w4_new_file *file, const char *name),
         const char *what)
 {
-    static const char suffix[] = ".XXXXXX.partial";
-    size_t n = strlen(file->path);
-    char *name = malloc(n + sizeof(suffix));
-    if (name == NULL) {
-        return fail_memory(file->err, file->path);
-    }
-    memcpy(name, file->path, n);
-    memcpy(name + n, suffix, sizeof(suffix));
+    char *digits = file->temporary + strlen(file->path) + 1;
     int failed = -1;
     for (uint64_t i = 0; i < 100 && failed != 0; i++) {
-        make_name(name + n + 1, i);
-        failed = take(file, name);
+        make_name(digits, i);
+        failed = take(file, file->temporary);
         if (failed != 0 && errno != EEXIST) {
             break;
         }
     }
     if (failed != 0) {
-        int code = errno;
-        free(name);
-        return fail_os(file, what, code);
+        return fail_os(file, what, errno);
     }
-    file->temporary = name;
+    file->has_temporary = 1;
     return W4MOE_OK;
 }
 
@@ -119,17 +105,12 @@ link_name(struct w4_new_file *file, const char *name)
 
 /* Leaves file->file at -1 where there are no such files, or none that could be
  * linked. Whatever else is wrong, a temporary name will show. */
-static w4moe_status
+static void
 open_unnamed(struct w4_new_file *file)
 {
 #ifdef O_TMPFILE
     char from[FD_PATH_MAX];
-    char *folder = folder_of(file->path);
-    if (folder == NULL) {
-        return fail_memory(file->err, file->path);
-    }
-    file->file = open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0666);
-    free(folder);
+    file->file = open(file->folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0666);
     if (file->file >= 0) {
         fd_path(from, file->file);
         if (access(from, F_OK) != 0) {
@@ -137,7 +118,25 @@ open_unnamed(struct w4_new_file *file)
             file->file = -1;
         }
     }
+#else
+    (void)file;
 #endif
+}
+
+/* Room for all names. */
+static w4moe_status
+make_names(struct w4_new_file *file, const char *path)
+{
+    size_t n = strlen(path);
+    file->path = strdup(path);
+    file->folder = folder_of(path);
+    file->temporary = malloc(n + sizeof(suffix));
+    if (file->path == NULL || file->folder == NULL || file->temporary == NULL) {
+        return w4_fail(file->err, W4MOE_NOMEM, "%s: no memory for a name",
+                w4_show_path(path).text);
+    }
+    memcpy(file->temporary, path, n);
+    memcpy(file->temporary + n, suffix, sizeof(suffix));
     return W4MOE_OK;
 }
 
@@ -146,11 +145,10 @@ w4_new_file_open(struct w4_err *err, struct w4_new_file *file, const char *path)
 {
     *file = W4_NEW_FILE_NONE;
     file->err = err;
-    file->path = strdup(path);
-    if (file->path == NULL) {
-        return fail_memory(err, path);
+    w4moe_status status = make_names(file, path);
+    if (status == W4MOE_OK) {
+        open_unnamed(file);
     }
-    w4moe_status status = open_unnamed(file);
     if (status == W4MOE_OK && file->file < 0) {
         status = take_temporary(file, open_name, "cannot be made");
     }
@@ -315,7 +313,7 @@ w4moe_status
 w4_new_file_publish(struct w4_new_file *file)
 {
     static const char what[] = "cannot get its name";
-    if (file->temporary == NULL) {
+    if (!file->has_temporary) {
         if (link_name(file, file->path) == 0) {
             return W4MOE_OK;
         }
@@ -331,8 +329,7 @@ w4_new_file_publish(struct w4_new_file *file)
     if (rename(file->temporary, file->path) != 0) {
         return fail_os(file, what, errno);
     }
-    free(file->temporary);
-    file->temporary = NULL;
+    file->has_temporary = 0;
     return W4MOE_OK;
 }
 
@@ -345,10 +342,11 @@ w4_new_file_free(struct w4_new_file *file)
     if (file->file >= 0) {
         close(file->file);
     }
-    if (file->temporary != NULL) {
+    if (file->has_temporary) {
         unlink(file->temporary);
-        free(file->temporary);
     }
+    free(file->temporary);
+    free(file->folder);
     free(file->path);
     *file = W4_NEW_FILE_NONE;
 }
@@ -370,13 +368,7 @@ w4_sync_folder(struct w4_err *err, const char *folder)
 }
 
 w4moe_status
-w4_sync_folder_of(struct w4_err *err, const char *path)
+w4_new_file_sync_folder(const struct w4_new_file *file)
 {
-    char *folder = folder_of(path);
-    if (folder == NULL) {
-        return fail_memory(err, path);
-    }
-    w4moe_status status = w4_sync_folder(err, folder);
-    free(folder);
-    return status;
+    return w4_sync_folder(file->err, file->folder);
 }

@@ -19,8 +19,11 @@
 struct w4_new_file {
     struct w4_err *err;
     char *path;
-    /** NULL: it has no temporary name. */
+    /** The folder of path. */
+    char *folder;
+    /** Room for a temporary name, and whether the file has it. */
     char *temporary;
+    int has_temporary;
     int file;
     /** Bytes that reserve() got. */
     uint64_t n_reserved;
@@ -60,17 +63,18 @@ extern w4moe_status w4_new_file_map(
 /** Brings the content to the disk. Returns: OK; IO. */
 extern w4moe_status w4_new_file_sync(const struct w4_new_file *file);
 
-/** Gives the file its name; what had that name is replaced. Returns: OK; IO;
- * NOMEM. */
+/** Gives the file its name; what had that name is replaced. Allocates nothing,
+ * as sync_folder(): a set of files is not left halfway for want of memory.
+ * Returns: OK; IO. */
 extern w4moe_status w4_new_file_publish(struct w4_new_file *file);
 
 /** Closes the file, which is gone if it was not published. */
 extern void w4_new_file_free(struct w4_new_file *file);
 
-/** Brings to the disk which names there are in a folder, or in the folder of a
- * path. Where folders cannot be synced, nothing is lost but the promise that
- * the names survive a crash of the system. Returns: OK; IO; NOMEM. */
+/** Brings to the disk which names there are in a folder, or in that of a file.
+ * Where folders cannot be synced, nothing is lost but the promise that the
+ * names survive a crash of the system. Returns: OK; IO. */
 extern w4moe_status w4_sync_folder(struct w4_err *err, const char *folder);
-extern w4moe_status w4_sync_folder_of(struct w4_err *err, const char *path);
+extern w4moe_status w4_new_file_sync_folder(const struct w4_new_file *file);
 
 #endif

@@ -88,18 +88,12 @@ w4_st_folder_index(struct w4_err *err, const struct w4_st_layout *layout,
 static w4moe_status
 remove_name(const struct w4_st_folder *folder, const char *name)
 {
-    w4moe_status status = W4MOE_OK;
-    char *path = w4_path_join(folder->path, name);
-    if (path == NULL) {
-        return w4_fail(folder->err, W4MOE_NOMEM, "%s: no memory for a name",
-                w4_show_path(folder->path).text);
+    snprintf(folder->room, folder->room_size, "%s/%s", folder->path, name);
+    if (unlink(folder->room) != 0 && errno != ENOENT) {
+        return w4_fail(folder->err, W4MOE_IO, "%s: cannot be removed: %s",
+                w4_show_path(folder->room).text, strerror(errno));
     }
-    if (unlink(path) != 0 && errno != ENOENT) {
-        status = w4_fail(folder->err, W4MOE_IO, "%s: cannot be removed: %s",
-                w4_show_path(path).text, strerror(errno));
-    }
-    free(path);
-    return status;
+    return W4MOE_OK;
 }
 
 static w4moe_status
@@ -129,6 +123,24 @@ is_safetensors(const char *name)
     return n >= sizeof(end) && strcmp(name + n - (sizeof(end) - 1), end) == 0;
 }
 
+/* Room for the longest path that is known. */
+static w4moe_status
+make_room(struct w4_st_folder *folder)
+{
+    size_t longest = sizeof(w4_st_index_name);
+    for (size_t i = 0; i < folder->index.n_files; i++) {
+        size_t n = strlen(folder->index.files[i]);
+        longest = n > longest ? n : longest;
+    }
+    folder->room_size = strlen(folder->path) + 1 + longest + 1;
+    free(folder->room);
+    folder->room = malloc(folder->room_size);
+    return folder->room != NULL ? W4MOE_OK
+                                : w4_fail(folder->err, W4MOE_NOMEM,
+                                          "%s: no memory for names in it",
+                                          w4_show_path(folder->path).text);
+}
+
 w4moe_status
 w4_st_folder_open(struct w4_err *err, struct w4_st_folder *folder,
         const char *path, const char *const *names, size_t n_names,
@@ -141,30 +153,32 @@ w4_st_folder_open(struct w4_err *err, struct w4_st_folder *folder,
             .n_names = n_names,
             .is_sharded = is_sharded,
     };
-    char *index = w4_path_join(path, w4_st_index_name);
-    if (index == NULL) {
-        return w4_fail(err, W4MOE_NOMEM, "%s: no memory for a name",
+    w4moe_status status = make_room(folder);
+    if (status != W4MOE_OK) {
+        return status;
+    }
+    snprintf(folder->room, folder->room_size, "%s/%s", path, w4_st_index_name);
+    if (access(folder->room, F_OK) == 0) {
+        folder->has_index = 1;
+        status = w4_st_index_read(NULL, &folder->index, folder->room);
+    }
+    if (status == W4MOE_NOMEM) {
+        return w4_fail(err, status, "%s: no memory for its index",
                 w4_show_path(path).text);
     }
-    w4moe_status status = W4MOE_OK;
-    if (access(index, F_OK) == 0) {
-        folder->has_index = 1;
-        status = w4_st_index_read(NULL, &folder->index, index);
-        if (status != W4MOE_OK) {
-            w4_st_index_free(&folder->index);
-        }
+    if (status != W4MOE_OK) {
+        w4_st_index_free(&folder->index);
+        return W4MOE_OK;
     }
-    free(index);
-    return status == W4MOE_NOMEM
-                   ? w4_fail(err, status, "%s: no memory for its index",
-                             w4_show_path(path).text)
-                   : W4MOE_OK;
+    return make_room(folder);
 }
 
 void
 w4_st_folder_free(struct w4_st_folder *folder)
 {
     w4_st_index_free(&folder->index);
+    free(folder->room);
+    folder->room = NULL;
 }
 
 w4moe_status

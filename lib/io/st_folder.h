@@ -36,6 +36,9 @@ struct w4_st_folder {
     /** Of the older set. */
     int has_index;
     struct w4_st_index index;
+    /** Room for the path of any of its files. */
+    char *room;
+    size_t room_size;
     /** The new files, sorted, in the memory of the caller. */
     const char *const *names;
     size_t n_names;
@@ -51,11 +54,14 @@ extern w4moe_status w4_st_folder_open(struct w4_err *err,
         size_t n_names, int is_sharded);
 extern void w4_st_folder_free(struct w4_st_folder *folder);
 
+/* What follows allocates nothing: a set is not left halfway for want of
+ * memory. */
+
 /** If new files take the names of older ones, removes the older index, so that
- * it never names some of both. Returns: OK; IO; NOMEM. */
+ * it never names some of both. Returns: OK; IO. */
 extern w4moe_status w4_st_folder_retire(struct w4_st_folder *folder);
 
-/** Removes what is left of the older set. Returns: OK; IO; NOMEM. */
+/** Removes what is left of the older set. Returns: OK; IO. */
 extern w4moe_status w4_st_folder_remove(struct w4_st_folder *folder);
 
 #endif

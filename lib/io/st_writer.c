@@ -347,7 +347,7 @@ publish(struct w4_st_writer *writer, struct w4_new_file *index)
         n += status == W4MOE_OK;
     }
     if (status == W4MOE_OK) {
-        status = w4_sync_folder_of(writer->err, writer->outputs[0].file.path);
+        status = w4_new_file_sync_folder(&writer->outputs[0].file);
     }
     if (writer->is_sharded && status == W4MOE_OK) {
         status = w4_new_file_publish(index);

@@ -63,7 +63,8 @@ extern w4moe_status w4_config_object(const struct w4_config_reader *reader,
         json_t **out, const json_t *object, const char *const *names);
 
 /** Parses a file of JSON with an object.
- * Out: *root, to be released with json_decref(). Returns: also IO. */
+ * Out: *root, to be released with json_decref(). Returns: also IO and
+ * NOMEM. */
 extern w4moe_status w4_config_load(
         struct w4_err *err, json_t **root, const char *path);
 

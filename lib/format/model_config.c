@@ -3,11 +3,9 @@
 /* config.json: the file, its fields, and a model's sizes. */
 #include "format/model_config.h"
 
-#include <errno.h>
 #include <float.h>
 #include <inttypes.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "format/config_reader.h"
 
@@ -261,40 +259,6 @@ read_type(const struct w4_config_reader *reader, struct w4_model_config *config)
 }
 
 /* --------------------------------------------------------------------- file */
-
-/* Whether the file is there and not too long to be a config. */
-static w4moe_status
-check_file(struct w4_err *err, const char *path)
-{
-    struct stat info;
-    if (stat(path, &info) != 0) {
-        return w4_fail(err, W4MOE_IO, "%s: %s", path, strerror(errno));
-    }
-    if (!S_ISREG(info.st_mode) || info.st_size > W4_CONFIG_MAX) {
-        return w4_fail(err, W4MOE_FORMAT,
-                "%s: no regular file of at most %d bytes", path, W4_CONFIG_MAX);
-    }
-    return W4MOE_OK;
-}
-
-w4moe_status
-w4_config_load(struct w4_err *err, json_t **root, const char *path)
-{
-    w4moe_status status = check_file(err, path);
-    if (status != W4MOE_OK) {
-        return status;
-    }
-    json_error_t error;
-    json_t *json = json_load_file(path, JSON_REJECT_DUPLICATES, &error);
-    if (!json_is_object(json)) {
-        status = w4_fail(err, W4MOE_FORMAT, "%s: line %d: %s", path, error.line,
-                json == NULL ? error.text : "no JSON object");
-        json_decref(json);
-        return status;
-    }
-    *root = json;
-    return W4MOE_OK;
-}
 
 w4moe_status
 w4_model_config_read(

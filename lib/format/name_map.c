@@ -2,11 +2,10 @@
  * Copyright (C) 2026 The w4moe authors */
 #include "format/name_map.h"
 
-#include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
+
+#include "io/small_file.h"
 
 enum { DIGITS_MAX = 9 };
 
@@ -190,30 +189,12 @@ read_rules(struct w4_err *err, struct w4_name_map *map, const char *path)
 static w4moe_status
 read_text(struct w4_err *err, struct w4_name_map *map, const char *path)
 {
-    struct stat info;
-    if (stat(path, &info) != 0) {
-        return w4_fail(err, W4MOE_IO, "%s: %s", path, strerror(errno));
-    }
-    if (!S_ISREG(info.st_mode) || info.st_size > W4_NAME_MAP_MAX) {
-        return w4_fail(err, W4MOE_FORMAT,
-                "%s: no regular file of at most %d bytes", path,
-                W4_NAME_MAP_MAX);
-    }
-    FILE *file = fopen(path, "rb");
-    if (file == NULL) {
-        return w4_fail(err, W4MOE_IO, "%s: %s", path, strerror(errno));
-    }
-    size_t size = info.st_size > 0 ? (size_t)info.st_size : 0;
-    w4moe_status status = W4MOE_OK;
-    if ((map->text = calloc(1, size + 1)) == NULL) {
-        status = w4_fail(
-                err, W4MOE_NOMEM, "%s: no memory for %zu bytes", path, size);
-    } else if (fread(map->text, 1, size, file) != size) {
-        status = w4_fail(err, W4MOE_IO, "%s: it has become shorter", path);
-    } else if (strlen(map->text) != size) {
+    size_t size = 0;
+    w4moe_status status =
+            w4_small_file_read(err, &map->text, &size, path, W4_NAME_MAP_MAX);
+    if (status == W4MOE_OK && strlen(map->text) != size) {
         status = w4_fail(err, W4MOE_FORMAT, "%s: no text: it has a NUL", path);
     }
-    fclose(file);
     return status;
 }
 

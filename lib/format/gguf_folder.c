@@ -74,8 +74,8 @@ w4_gguf_in_folder(struct w4_err *err, char **path, const char *folder)
     *path = NULL;
     DIR *dir = opendir(folder);
     if (dir == NULL) {
-        return w4_fail(err, W4MOE_IO, "%s: %s", w4_show_path(folder).text,
-                strerror(errno));
+        return w4_fail(err, errno == ENOMEM ? W4MOE_NOMEM : W4MOE_IO, "%s: %s",
+                w4_show_path(folder).text, strerror(errno));
     }
     w4moe_status status = read_names(err, dir, &name, folder);
     closedir(dir);

@@ -53,18 +53,23 @@ read_checkpoint(struct w4_err *err, struct w4_source *source, const char *path,
 }
 
 /* Whether path is a container: a safetensors file or set that says so. One
- * that cannot be opened is none; who opens it again will say why. */
-static int
-is_container(const char *path)
+ * that cannot be opened is none; who opens it again will say why. Returns: OK
+ * or NOMEM. */
+static w4moe_status
+look_for_container(struct w4_err *err, int *is_container, const char *path)
 {
     struct w4_st_set *set;
-    int result = 0;
-    if (w4_st_open(NULL, &set, path) == W4MOE_OK) {
+    w4moe_status status = w4_st_open(NULL, &set, path);
+    *is_container = 0;
+    if (status == W4MOE_NOMEM) {
+        return w4_fail(err, W4MOE_NOMEM, "%s: no memory to look into it", path);
+    }
+    if (status == W4MOE_OK) {
         const char *format = w4_st_metadata(set, "format");
-        result = format != NULL && strcmp(format, "w4moe") == 0;
+        *is_container = format != NULL && strcmp(format, "w4moe") == 0;
         w4_st_close(set);
     }
-    return result;
+    return W4MOE_OK;
 }
 
 /* Whether a folder has a GGUF model and no config.json, and then the model's
@@ -74,10 +79,31 @@ find_gguf(
         struct w4_err *err, char **path, const char *folder, const char *config)
 {
     struct stat info;
+    int is_container = 0;
     *path = NULL;
-    return stat(config, &info) == 0 || is_container(folder)
-                   ? W4MOE_OK
+    if (stat(config, &info) == 0) {
+        return W4MOE_OK;
+    }
+    w4moe_status status = look_for_container(err, &is_container, folder);
+    return status != W4MOE_OK || is_container
+                   ? status
                    : w4_gguf_in_folder(err, path, folder);
+}
+
+/* Reads what is no GGUF model. */
+static w4moe_status
+read_safetensors(const w4moe_ctx *ctx, struct w4_source *source,
+        const char *path, const char *config,
+        const struct w4_source_options *options)
+{
+    struct w4_err *err = w4_ctx_err(ctx);
+    int is_container = 0;
+    w4moe_status status = look_for_container(err, &is_container, path);
+    if (status != W4MOE_OK) {
+        return status;
+    }
+    return is_container ? w4_container_source_read(ctx, source, path)
+                        : read_checkpoint(err, source, path, config, options);
 }
 
 static w4moe_status
@@ -101,10 +127,8 @@ read_source(const w4moe_ctx *ctx, struct w4_source *source, const char *path,
     if (gguf != NULL || w4_gguf_is(path)) {
         status = w4_gguf_source_read(
                 ctx, source, gguf != NULL ? gguf : path, options);
-    } else if (is_container(path)) {
-        status = w4_container_source_read(ctx, source, path);
     } else {
-        status = read_checkpoint(err, source, path, config, options);
+        status = read_safetensors(ctx, source, path, config, options);
     }
     free(gguf);
     free(config);

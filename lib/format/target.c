@@ -53,6 +53,10 @@ check_replaced(struct w4_err *err, const char *folder, int has_index)
                                       "not even by force",
                                       w4_show_path(folder).text);
     }
+    if (status == W4MOE_NOMEM) {
+        return w4_fail(err, W4MOE_NOMEM, "%s: no memory to look into it",
+                w4_show_path(folder).text);
+    }
     return has_index ? w4_fail(err, W4MOE_INVALID,
                                "%s: holds an index, but no whole container; "
                                "only that would be replaced",

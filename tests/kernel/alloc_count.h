@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  * Copyright (C) 2026 The w4moe authors */
 /**
- * Counts calls of the allocator, of any thread. For programs that have
- * alloc_count.c among their own sources: it replaces the allocator's functions.
+ * Counts calls of the allocator, of any thread, and makes some fail. For
+ * programs that have alloc_count.c among their own sources: it replaces the
+ * allocator's functions and pthread_create().
  */
 #ifndef W4_TESTS_ALLOC_COUNT_H
 #define W4_TESTS_ALLOC_COUNT_H
@@ -17,5 +18,18 @@ extern void alloc_count_begin(int (*is_ignored)(void));
 
 /** Stops. Returns: the calls. */
 extern unsigned alloc_count_end(void);
+
+/** From now on the n-th call (from 1 on) that asks for a block of memory or
+ * for a thread fails; with all_later also those after it. Calls of OpenMP's
+ * library do not count, nor do its threads: without memory it ends the
+ * process. */
+extern void alloc_fail_begin(unsigned n, int all_later);
+
+/** Stops. Returns: whether a call has failed. */
+extern int alloc_fail_end(void);
+
+/** Blocks of memory that are in use, without those of OpenMP's library: to be
+ * compared with what it was. */
+extern long alloc_live(void);
 
 #endif

@@ -30,9 +30,10 @@ programs() {
     for folder in "$@"; do
         for program in "$build/tests/$folder"/*; do
             case ${program##*/} in
-            # Minutes there, and nothing new; test_variants only where vectors
-            # are that nothing else here runs.
-            *.* | test_container_damage | test_variants) ;;
+            # Minutes there, and nothing new; those with all variants only
+            # where vectors are that nothing else here runs.
+            *.* | test_container_damage) ;;
+            test_variants | test_batch_invariant) ;;
             *)
                 # Not the folders of modules.
                 if [ -f "$program" ] && [ -x "$program" ]; then
@@ -86,8 +87,9 @@ aarch64)
     W4MOE_HAS=neon
     W4MOE_LACKS="dotprod sve"
     W4MOE_RUNS="ref neon"
-    tests="tests/kernel/test_variants $(programs kernel unit property)
-        $dispatch $files tests/tools/test-convert.sh tests/emulate/bench.sh"
+    tests="tests/kernel/test_variants tests/kernel/test_batch_invariant
+        $(programs kernel unit property) $dispatch $files
+        tests/tools/test-convert.sh tests/emulate/bench.sh"
     ;;
 s390x) # big-endian
     emulator="qemu-s390x -L /usr/s390x-linux-gnu"
@@ -111,7 +113,7 @@ stand_in() {
 }
 
 for program in tools/moe-convert tools/moe-run tools/moe-bench \
-    tests/kernel/test_variants \
+    tests/kernel/test_variants tests/kernel/test_batch_invariant \
     $(programs emulate kernel unit property); do
     # libtool has the real program elsewhere if the library is shared.
     real=$build/${program%/*}/.libs/${program##*/}

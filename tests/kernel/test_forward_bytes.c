@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  * Copyright (C) 2026 The w4moe authors */
 /* The bytes that w4moe_forward() writes depend on the token and the layer
- * alone: not on threads, not on the other tokens, not on where they are
- * written. */
+ * alone: not on threads, not on where they are written; that they do not depend
+ * on the other tokens is in test_batch_invariant.c. */
 #include <check.h>
 #include <stdlib.h>
 #include <string.h>
@@ -50,46 +50,6 @@ START_TEST(same_bytes_for_any_threads_and_again)
             free(out);
         }
         free(first);
-        forward_free(&p);
-    }
-}
-END_TEST
-
-/* One call of 33 tokens, or 33 of one, with one workspace for all. */
-START_TEST(a_token_does_not_see_the_others)
-{
-    for (unsigned form = 0; form < N_WEIGHT_FORMS; form++) {
-        struct forward_case what = usual(0x1C00 + form);
-        what.form = form;
-        what.n_tokens = 33;
-        what.top_k = 3;
-        what.flags = W4MOE_BATCH_INVARIANT;
-        struct forward_problem p;
-        forward_make(&p, &what);
-        w4moe_matrix w13;
-        w4moe_matrix w2;
-        w4moe_workspace *ws = NULL;
-        w4moe_layer *layer =
-                forward_layer(contexts[1], &p, &w13, &w2, W4MOE_ORDER_TILE, 0);
-        ck_assert_int_eq(w4moe_workspace_create(layer, &ws, 33, 3), W4MOE_OK);
-        char *all = forward_run(contexts[1], layer, ws, &p);
-        for (size_t t = 0; t < 33; t++) {
-            uint16_t one[80];
-            w4moe_forward_args args = p.args;
-            args.out = one;
-            args.x = (const uint16_t *)p.x_rows + t * p.x_stride;
-            args.n_tokens = 1;
-            args.ids = p.ids + t * 3;
-            args.weights = p.weights + t * 3;
-            ck_assert_int_eq(w4moe_forward(layer, ws, &args), W4MOE_OK);
-            ck_assert_int_eq(
-                    memcmp(one, all + t * sizeof(one), sizeof(one)), 0);
-        }
-        free(all);
-        w4moe_workspace_destroy(ws);
-        w4moe_layer_destroy(layer);
-        oracle_pack_free(&w13);
-        oracle_pack_free(&w2);
         forward_free(&p);
     }
 }
@@ -168,7 +128,6 @@ main(void)
     tcase_set_timeout(tc, 0);
     tcase_add_checked_fixture(tc, contexts_setup, contexts_teardown);
     tcase_add_test(tc, same_bytes_for_any_threads_and_again);
-    tcase_add_test(tc, a_token_does_not_see_the_others);
     tcase_add_test(tc, experts_are_added_in_their_order);
     tcase_add_test(tc, out_may_be_x);
     Suite *suite = suite_create("forward_bytes");

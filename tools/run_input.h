@@ -40,8 +40,8 @@ struct run_input {
     w4moe_dtype logits_dtype;
 };
 
-/** Reads x and ids and weights, or router logits, if there are any. Returns an exit code,
- * after printing what is wrong with which tensor. */
+/** Reads x; and ids and weights, or router logits, if there are any. Returns an
+ * exit code, after printing what is wrong with which tensor. */
 extern int run_input_read(
         struct run_input *input, const struct run_request *request);
 

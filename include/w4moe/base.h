@@ -200,6 +200,19 @@ extern W4MOE_API const char *w4moe_ctx_error(const w4moe_ctx *ctx);
  */
 extern W4MOE_API const char *w4moe_ctx_describe(const w4moe_ctx *ctx);
 
+/**
+ * Records and logs a failure of this thread, as the library does with its own.
+ * For code between a caller and this library, such as <w4moe/dlpack.h>, so
+ * that w4moe_ctx_error() tells its failures, too.
+ *
+ * In: ctx may be NULL: nothing is recorded; text, one line, of which control
+ *     characters become '?', cut at 511 bytes.
+ * Returns: status. W4MOE_OK is not recorded.
+ * Threads: any.
+ */
+extern W4MOE_API w4moe_status w4moe_ctx_fail(const w4moe_ctx *ctx,
+        w4moe_status status, const char *text) W4MOE_MUST_CHECK;
+
 #ifdef __cplusplus
 }
 #endif

@@ -142,8 +142,12 @@ typedef struct w4moe_layer_info {
     size_t shared_intermediate_size;
     /** Whether forward calls can start from hidden states alone. */
     int has_router_weight;
-    /** Must be 0. */
-    uint32_t reserved;
+    /** Device of the context, an index among those of the backend. */
+    unsigned device;
+    /** Backend of the context: "cpu" or "hip". Lives as long as it. */
+    const char *backend;
+    /** The context that the layer was made with. */
+    const w4moe_ctx *ctx;
 } w4moe_layer_info;
 
 /**

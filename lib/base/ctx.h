@@ -29,6 +29,8 @@ struct w4moe_ctx {
     struct w4_backend *backend;
     /** What w4moe_ctx_describe() returns. */
     char *description;
+    /** Index of the device among those of the backend. */
+    unsigned device;
 };
 
 /** The context's sink of failures; NULL for no context. */

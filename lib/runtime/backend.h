@@ -23,7 +23,7 @@
  * or the meaning of a function changes in this header, in lib/base/, in
  * format/matrix.h or in the public headers: a module that was built with
  * another number is refused. */
-enum { W4_BACKEND_ABI = 2 };
+enum { W4_BACKEND_ABI = 3 };
 
 /** All functions are there. */
 struct w4_backend_ops {

@@ -49,6 +49,7 @@ w4moe_ctx_create(w4moe_ctx **ctx_p, const w4moe_ctx_options *options)
     ctx->state = state;
     ctx->backend = backend;
     ctx->description = description;
+    ctx->device = own.device;
     if (own.n_threads > THREADS_MAX) {
         status = w4_fail(&state->err, W4MOE_INVALID, "%u threads (at most %d)",
                 own.n_threads, THREADS_MAX);
@@ -96,6 +97,16 @@ const char *
 w4moe_ctx_error(const w4moe_ctx *ctx)
 {
     return ctx != NULL ? w4_err_text(&ctx->state->err) : "";
+}
+
+w4moe_status
+w4moe_ctx_fail(const w4moe_ctx *ctx, w4moe_status status, const char *text)
+{
+    if (ctx == NULL || status == W4MOE_OK) {
+        return status;
+    }
+    return w4_fail(
+            w4_ctx_err(ctx), status, "%s", text != NULL ? text : "no text");
 }
 
 const char *

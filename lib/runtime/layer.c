@@ -237,6 +237,9 @@ w4moe_layer_get_info(const w4moe_layer *layer, w4moe_layer_info *info)
             .n_shared_experts = w4_layer_shared(layer),
             .shared_intermediate_size = w4_layer_shared_intermediate(layer),
             .has_router_weight = layer->router.weight != NULL,
+            .device = layer->ctx->device,
+            .backend = layer->ctx->backend->ops->name,
+            .ctx = layer->ctx,
     };
     w4_router_drop_arrays(&result.router);
     return w4_struct_out(w4_ctx_err(layer->ctx), info, &result, sizeof(result),

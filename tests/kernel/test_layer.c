@@ -57,6 +57,9 @@ START_TEST(facts)
     ck_assert(info.router.scale == 1.5f);
     ck_assert_uint_eq(info.bytes_per_expert, expert_bytes());
     ck_assert_uint_eq(info.bytes_owned, 0);
+    ck_assert_str_eq(info.backend, "cpu");
+    ck_assert_uint_eq(info.device, 0);
+    ck_assert_ptr_eq(info.ctx, fixture.ctx);
     struct {
         w4moe_layer_info info;
         unsigned char tail[16];
@@ -70,6 +73,21 @@ START_TEST(facts)
     ck_assert_int_eq(w4moe_layer_get_info(fixture.layer, &info), W4MOE_INVALID);
     ck_assert_int_eq(w4moe_layer_get_info(fixture.layer, NULL), W4MOE_INVALID);
     ck_assert_int_eq(w4moe_layer_get_info(NULL, &info), W4MOE_INVALID);
+}
+END_TEST
+
+/* Failures of code above the library are told like the library's own. */
+START_TEST(failures_of_others)
+{
+    ck_assert_int_eq(w4moe_ctx_fail(fixture.ctx, W4MOE_DEVICE, "no\n%s light"),
+            W4MOE_DEVICE);
+    ck_assert_str_eq(w4moe_ctx_error(fixture.ctx), "no?%s light");
+    ck_assert_int_eq(
+            w4moe_ctx_fail(fixture.ctx, W4MOE_OK, "not this"), W4MOE_OK);
+    ck_assert_int_eq(w4moe_ctx_fail(NULL, W4MOE_IO, "nor this"), W4MOE_IO);
+    ck_assert_str_eq(w4moe_ctx_error(fixture.ctx), "no?%s light");
+    ck_assert_int_eq(w4moe_ctx_fail(fixture.ctx, W4MOE_IO, NULL), W4MOE_IO);
+    ck_assert_str_eq(w4moe_ctx_error(fixture.ctx), "no text");
 }
 END_TEST
 
@@ -258,6 +276,7 @@ main(void)
     tcase_set_timeout(tc, 0);
     tcase_add_checked_fixture(tc, layer_setup, layer_teardown);
     tcase_add_test(tc, facts);
+    tcase_add_test(tc, failures_of_others);
     tcase_add_test(tc, shapes_that_do_not_fit);
     tcase_add_test(tc, layer_arguments);
     tcase_add_test(tc, workspace_sizes);

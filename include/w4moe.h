@@ -3,7 +3,8 @@
 /**
  * w4moe - fused mixture-of-experts layers with 4-bit weights (W4A16).
  *
- * This is the umbrella header and the only one to include.
+ * This is the umbrella header and the only one to include, unless tensors come
+ * by DLPack: then <w4moe/dlpack.h>, which includes it.
  *
  * THE WAY OF THE DATA
  *

@@ -6,8 +6,9 @@
 # stub of one line that leads to one, which names it in NAME and in SYNOPSIS;
 # every field of a struct is in some page; every function's page has the same
 # sections, among them a program, which run-examples.sh runs; the prototypes and
-# the examples compile; the pages are what man/Makefile.inc installs; mandoc has
-# nothing to say. What the text says is for people to check.
+# the examples compile, where the headers that they need are; the pages are what
+# man/Makefile.inc installs; mandoc has nothing to say. What the text says is for
+# people to check.
 set -eu
 
 srcdir=${srcdir:-.}
@@ -46,7 +47,9 @@ for header in "$srcdir"/include/w4moe/*.h "$srcdir"/include/w4moe/version.h.in
 do
     case $header in
     */version.h) ;; # generated from version.h.in
-    *) awk -f "$abi/declared.awk" "$header" ;;
+    *)
+        awk -f "$abi/declared.awk" "$header"
+        awk -v storage="static inline" -f "$abi/declared.awk" "$header" ;;
     esac
 done | sort -u > "$work/functions"
 [ -s "$work/functions" ] || wrong "no declarations under $srcdir/include"
@@ -66,9 +69,9 @@ while read -r name; do
         wrong "$page: SYNOPSIS has no .Fn or .Fo $name"
 done < "$work/functions"
 
-# Fields of public structs are named in some page: the last word before the
-# semicolon of a line that is indented by one level.
-cat "$srcdir"/include/w4moe/*.h |
+# Fields of public structs, those with a typedef, are named in some page: the
+# last word before the semicolon of a line that is indented by one level.
+cat "$srcdir"/include/w4moe/*.h | sed -n '/^typedef struct/,/^}/p' |
     sed -n 's/^    [a-z][a-z_0-9 ]*[ *]\([a-z_0-9]*\)\(\[[0-9]*\]\)*;$/\1/p' |
     sort -u > "$work/fields"
 while read -r field; do
@@ -183,20 +186,32 @@ compile() {
     # CC may have options of its own.
     # shellcheck disable=SC2086
     $CC -std=c11 -Wall -Wextra -Werror -fsyntax-only \
-        -I"$srcdir/include" -I"$top_builddir/include" "$2" \
+        -I"$srcdir/include" -I"$top_builddir/include" ${CPPFLAGS:-} "$2" \
         2> "$work/errors" || wrong "$1:
 $(head -n 12 "$work/errors")"
+}
+
+# can_include HEADER: whether it is here.
+can_include() {
+    printf '#include <%s>\n' "$1" > "$work/include.c"
+    # shellcheck disable=SC2086
+    $CC ${CPPFLAGS:-} -fsyntax-only "$work/include.c" 2> /dev/null
 }
 
 # Prototypes agree with the headers, and examples compile.
 # shellcheck disable=SC2086
 set -- $CC
 if command -v "$1" > /dev/null 2>&1; then
+    has_dlpack=yes
+    can_include dlpack/dlpack.h || has_dlpack=no
     for page in "$man"/*.[357]; do
-        {
-            echo '#include <w4moe.h>'
-            awk -v part=synopsis -f "$abi/page_code.awk" "$page"
-        } > "$work/synopsis.c"
+        if [ "$has_dlpack" = no ] &&
+                section_has "$page" SYNOPSIS '^[.]In w4moe/dlpack.h'; then
+            echo "note: no <dlpack/dlpack.h>; the code of $page was not compiled"
+            continue
+        fi
+        awk -v part=synopsis -f "$abi/page_code.awk" "$page" \
+            > "$work/synopsis.c"
         compile "$page: SYNOPSIS is not what the headers say" \
             "$work/synopsis.c"
         n=1

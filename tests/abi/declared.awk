@@ -2,8 +2,10 @@
 # Copyright (C) 2026 The w4moe authors
 #
 # Prints the names of the functions that C headers declare `extern`, one a
-# line. It reads declarations, not C: macros are not expanded, so a name made
-# by a macro is not seen (the house rules forbid them).
+# line; with -v storage="static inline" of those instead: inline functions that
+# are for callers are declared before they are defined, their helpers are not.
+# It reads declarations, not C: macros are not expanded, so a name made by a
+# macro is not seen (the house rules forbid them).
 
 # The line without comments; one may go on over many lines.
 function code(line,    out, i) {
@@ -29,6 +31,12 @@ function code(line,    out, i) {
     return out
 }
 
+BEGIN {
+    if (storage == "") {
+        storage = "extern"
+    }
+}
+
 {
     line = code($0)
     sub(/\/\/.*/, "", line)
@@ -45,11 +53,14 @@ in_directive || line ~ /^[ \t]*#/ {
 }
 
 END {
-    n = split(text, statements, /[;{}]/)
+    # What ends with a brace is a definition, or extern "C".
+    gsub(/[{}]/, "&;", text)
+    gsub(/[ \t]+/, " ", text)
+    n = split(text, statements, /;/)
     for (i = 1; i <= n; i++) {
         statement = statements[i]
-        if (statement !~ /(^|[ \t])extern[ \t]/ || statement !~ /\(/ ||
-                statement ~ /"/) {
+        if (index(" " statement, " " storage " ") == 0 ||
+                statement !~ /\(/ || statement ~ /["{]/) {
             continue
         }
         sub(/[ \t]*\(.*/, "", statement)

@@ -2,10 +2,10 @@
 # Copyright (C) 2026 The w4moe authors
 #
 # C code from a man page in mdoc: with -v part=synopsis the functions of its
-# SYNOPSIS as declarations, with -v part=example -v number=N the display N,
-# from 1 on, of those of its EXAMPLES that include <w4moe.h>, with -v
-# part=output the display after it that "It prints" announces. It knows as much
-# of mdoc as these pages use.
+# SYNOPSIS as declarations behind the headers that it includes, with -v
+# part=example -v number=N the display N, from 1 on, of those of its EXAMPLES
+# that include a header of ours, with -v part=output the display after it that
+# "It prints" announces. It knows as much of mdoc as these pages use.
 
 # The words of a macro line, where quotes join: words[1..n]. Returns n.
 function split_words(line,    n, word) {
@@ -32,7 +32,9 @@ function declare(    i, list) {
 
 part == "synopsis" && section == "SYNOPSIS" {
     n = split_words($0)
-    if (words[1] == ".Ft") {
+    if (words[1] == ".In") {
+        print "#include <" words[2] ">"
+    } else if (words[1] == ".Ft") {
         type = words[2]
     } else if (words[1] == ".Fn") {
         name = words[2]
@@ -58,7 +60,7 @@ part == "synopsis" && section == "SYNOPSIS" {
         in_display = 1
         display = ""
     } else if (/^\.Ed/) {
-        is_code = display ~ /#include <w4moe.h>/
+        is_code = display ~ /#include <w4moe[.\/]/
         n_codes += is_code
         if (n_codes == number && (part == "example" ? is_code : announced)) {
             printf "%s", display

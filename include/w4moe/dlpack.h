@@ -326,10 +326,12 @@ w4moe_dlpack_check_shape(struct w4moe_dlpack_call *call, int which,
     }
     int64_t got_rows = kind->ndim == 2 ? tensor->shape[0] : 1;
     int64_t got_columns = tensor->shape[kind->ndim - 1];
-    if (got_rows < 0 || got_columns < 0) {
+    int64_t least = got_rows < got_columns ? got_rows : got_columns;
+    int64_t most = got_rows < got_columns ? got_columns : got_rows;
+    if (least < 0 || (uint64_t)most > (uint64_t)PTRDIFF_MAX) {
         return w4moe_dlpack_fail(call, W4MOE_INVALID,
                 "forward: %s: a dimension of %lld", kind->name,
-                (long long)(got_rows < 0 ? got_rows : got_columns));
+                (long long)(least < 0 ? least : most));
     }
     if ((n_rows >= 0 && got_rows != n_rows) ||
             (n_columns >= 0 && got_columns != n_columns)) {
@@ -503,6 +505,8 @@ w4moe_dlpack_check_all(
     const struct w4moe_dlpack_rows *rows = call->rows;
     const int64_t any = -1;
     const int64_t hidden = (int64_t)call->info.hidden_size;
+    const size_t most = PTRDIFF_MAX;
+    const int64_t top_k = (int64_t)(args->top_k < most ? args->top_k : most);
     int64_t n_global = (int64_t)call->info.n_experts_global;
     w4moe_status status =
             w4moe_dlpack_check(call, W4MOE_DLPACK_X, args->x, any, hidden);
@@ -513,7 +517,7 @@ w4moe_dlpack_check_all(
     }
     if (status == W4MOE_OK) {
         status = w4moe_dlpack_check(call, W4MOE_DLPACK_IDS, args->ids, n_tokens,
-                args->top_k != 0 ? (int64_t)args->top_k : any);
+                top_k != 0 ? top_k : any);
     }
     if (status == W4MOE_OK) {
         status = w4moe_dlpack_check(call, W4MOE_DLPACK_WEIGHTS, args->weights,

@@ -127,6 +127,8 @@ START_TEST(shapes)
     }
     call.args.top_k = 3;
     expect(W4MOE_INVALID, "ids: the shape is [5][2], not [5][3]");
+    call.args.top_k = SIZE_MAX;
+    expect(W4MOE_INVALID, "ids: the shape is [5][2], not [5][");
     call.args.top_k = 2;
     ck_assert_int_eq(forward(), W4MOE_OK);
 }

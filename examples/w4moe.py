@@ -758,15 +758,29 @@ class Layer(_Object):
         activation: Activation = Activation.SILU,
         router: Router = Router.NONE,
         renormalize: bool = True,
+        router_weight: Any = None,
         flags: LayerFlags = LayerFlags.NONE,
     ) -> Layer:
-        """w4moe_layer_create(): a layer of matrices, which it keeps."""
-        self = cls(w13.ctx, w13, w2)
+        """w4moe_layer_create(): a layer of matrices, which it keeps, as it
+        does router_weight, [E][H], bf16, fp16 or fp32. With that forward()
+        needs no more than hidden states."""
+        router_struct = RouterStruct(kind=router, renormalize=renormalize)
+        needs: list[Any] = [w13, w2]
+        if router_weight is not None:
+            rows = _Rows("router_weight", router_weight).need_host()
+            rows.need(
+                (w13.struct.n_experts, w13.struct.n_in),
+                _HALVES + ("float32",),
+            )
+            router_struct.weight = rows.address
+            router_struct.weight_dtype = rows.dtype
+            needs.append(rows)
+        self = cls(w13.ctx, *needs)
         desc = LayerDesc(
             w13=ctypes.pointer(w13.struct),
             w2=ctypes.pointer(w2.struct),
             activation=ActivationStruct(kind=activation),
-            router=RouterStruct(kind=router, renormalize=renormalize),
+            router=router_struct,
         )
         self.ctx.check(
             _lib.w4moe_layer_create(
@@ -822,8 +836,9 @@ class Layer(_Object):
 
         x and out are [T][H], bf16 or fp16, maybe with a stride of rows; ids
         and weights [T][k], int32 and float32, or None: the router chooses
-        top_k experts. On a GPU it is queued in the stream, whose handle is an
-        integer (0: the default), and the arrays must live until it is done.
+        top_k experts, from router_logits or by its weight. On a GPU the call
+        is queued in the stream, whose handle is an integer (0: the default),
+        and the arrays must live until it is done.
         """
         arrays = {
             "x": x,

@@ -135,6 +135,56 @@ START_TEST(logits_and_maps)
 }
 END_TEST
 
+/* The router has a weight, and the call only hidden states and counts. */
+START_TEST(hidden_states_alone)
+{
+    static float weight[EXPERTS * HIDDEN];
+    struct forward_case what = usual(0x3180);
+    struct forward_problem p;
+    struct forward_call plain;
+    struct dlpack_call call;
+    w4moe_matrix w13;
+    w4moe_matrix w2;
+    w4moe_layer *layer = NULL;
+    int32_t counts[2][EXPERTS] = {{-1}, {-2}};
+    forward_make(&p, &what);
+    w4moe_layer_destroy(
+            forward_layer(contexts[0], &p, &w13, &w2, W4MOE_ORDER_TILE, 0));
+    struct oracle_rng rng = {what.seed};
+    for (size_t i = 0; i < EXPERTS * (size_t)HIDDEN; i++) {
+        weight[i] = (float)oracle_uniform(&rng, -1, 1);
+    }
+    w4moe_layer_desc desc = {
+            .struct_size = sizeof(desc),
+            .w13 = &w13,
+            .w2 = &w2,
+            .activation = p.activation,
+            .router = {.struct_size = sizeof(desc.router),
+                    .kind = W4MOE_ROUTER_SOFTMAX_TOPK,
+                    .weight = weight,
+                    .weight_dtype = W4MOE_F32},
+    };
+    expect_ok(contexts[0], w4moe_layer_create(contexts[0], &layer, &desc, 0));
+    p.args.ids = NULL;
+    p.args.weights = NULL;
+    p.args.expert_counts = counts[0];
+    void *expected = forward_run(contexts[0], layer, NULL, &p);
+    forward_open(&plain, layer, NULL, &p);
+    plain.args.expert_counts = counts[1];
+    dlpack_call_make(&call, &plain.args, HIDDEN, EXPERTS, 16);
+    expect_ok(contexts[0], w4moe_forward_dlpack(layer, plain.ws, &call.args));
+    void *got = forward_close(&plain);
+    forward_same(&p, expected, got, "by DLPack, from hidden states");
+    ck_assert_mem_eq(counts[0], counts[1], sizeof(counts[0]));
+    free(expected);
+    free(got);
+    w4moe_layer_destroy(layer);
+    oracle_pack_free(&w13);
+    oracle_pack_free(&w2);
+    forward_free(&p);
+}
+END_TEST
+
 /* out is x, or both are columns of one array. */
 START_TEST(shared_arrays)
 {
@@ -184,6 +234,7 @@ main(void)
     tcase_add_checked_fixture(tc, contexts_setup, contexts_teardown);
     tcase_add_test(tc, ids_and_weights);
     tcase_add_test(tc, logits_and_maps);
+    tcase_add_test(tc, hidden_states_alone);
     tcase_add_test(tc, shared_arrays);
     Suite *suite = suite_create("dlpack");
     suite_add_tcase(suite, tc);

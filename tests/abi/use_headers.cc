@@ -11,6 +11,10 @@
 #include <vector>
 
 #include <w4moe.h>
+#if __has_include(<dlpack/dlpack.h>)
+#include <w4moe/dlpack.h>
+#define HAVE_DLPACK 1
+#endif
 
 namespace
 {
@@ -370,6 +374,11 @@ use_layer(const w4moe_ctx *ctx, const w4moe_matrix &w13, const w4moe_matrix &w2)
     args.stream = nullptr;
     args.expert_counts = nullptr;
     ok(w4moe_forward(layer, ws, &args), "forward");
+#ifdef HAVE_DLPACK
+    // Without x.
+    auto tensors = sized<w4moe_dlpack_args>();
+    expect(w4moe_forward_dlpack(layer, ws, &tensors), W4MOE_INVALID, "dlpack");
+#endif
     w4moe_workspace_destroy(ws);
     w4moe_layer_destroy(layer);
 }
@@ -399,6 +408,7 @@ main(int, char **argv)
         w13.quantize(ctx, expert);
         w2.quantize(ctx, expert);
     }
+    expect(w4moe_ctx_fail(ctx, W4MOE_IO, "a text"), W4MOE_IO, "ctx_fail");
     use_names();
     use_words(ctx);
     use_files(ctx, (std::string(argv[0]) + ".missing").c_str());

@@ -249,6 +249,8 @@ class FileInfo(Struct):
         ("n_tensors", _SIZE),
         ("first_expert", _SIZE),
         ("n_experts_total", _SIZE),
+        ("router_first_layer", ctypes.c_uint32),
+        ("reserved", ctypes.c_uint32),
     ]
 
 

@@ -95,6 +95,19 @@ print_sizes(const struct file_facts *facts)
 }
 
 static void
+print_router(const struct file_facts *facts)
+{
+    const w4moe_file_info *info = &facts->info;
+    char text[TEXT_MAX];
+    char since[32] = "";
+    if (info->router_first_layer != 0) {
+        snprintf(since, sizeof(since), ", from layer %lu on",
+                (unsigned long)info->router_first_layer);
+    }
+    text_line("router", "%s%s", text_router(text, &info->router), since);
+}
+
+static void
 print_info(const struct file_facts *facts)
 {
     const w4moe_file_info *info = &facts->info;
@@ -124,7 +137,7 @@ print_info(const struct file_facts *facts)
                     : "");
     text_line("bias", "%s", text_dtypes(text, facts->bias_dtypes));
     text_line("activation", "%s", text_activation(text, &info->activation));
-    text_line("router", "%s", text_router(text, &info->router));
+    print_router(facts);
     print_router_data(facts);
     print_sizes(facts);
 }
@@ -159,7 +172,7 @@ model_json(const struct file_facts *facts)
         json_array_append_new(layers, json_of_uint(info->layers[i]));
     }
     return json_pack("{s:o, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, "
-                     "s:o, s:o, s:o}",
+                     "s:o, s:o, s:o, s:o}",
             "format_version", json_of_uint(info->format_version), "order",
             text_order(info->order), "producer", json_of_text(info->producer),
             "scheme", json_of_text(info->source_scheme), "model_type",
@@ -171,7 +184,8 @@ model_json(const struct file_facts *facts)
             json_of_uint(info->hidden_size), "intermediate_size",
             json_of_uint(info->intermediate_size), "w13_group_size",
             json_of_uint(info->w13_group_size), "w2_group_size",
-            json_of_uint(info->w2_group_size));
+            json_of_uint(info->w2_group_size), "router_first_layer",
+            json_of_uint(info->router_first_layer));
 }
 
 static json_t *

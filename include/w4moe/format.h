@@ -540,6 +540,11 @@ typedef struct w4moe_file_info {
      * many are here. */
     size_t first_expert;
     size_t n_experts_total;
+    /** The router is that of layers from this number on. Those before it choose
+     * in another way, which is not known (DeepSeek-V4: by the token's id). */
+    uint32_t router_first_layer;
+    /** Must be 0. */
+    uint32_t reserved;
 } w4moe_file_info;
 
 /** One of a layer's two matrices. */
@@ -590,7 +595,8 @@ extern W4MOE_API w4moe_status w4moe_file_get_matrix(const w4moe_file *file,
 
 /**
  * The router of a layer: the parameters of the model's, and the arrays that the
- * container holds of this layer's, in its mapping.
+ * container holds of this layer's, in its mapping. Of layers before
+ * w4moe_file_info.router_first_layer it is W4MOE_ROUTER_NONE.
  *
  * Out: *router (struct_size set by the caller); lives as long as the file.
  * In: layer, a number of the model.

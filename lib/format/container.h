@@ -49,6 +49,8 @@ struct w4_meta {
     size_t w2_group_size;
     w4moe_activation activation;
     w4moe_router router;
+    /** See w4moe_file_info. */
+    uint32_t router_first_layer;
     const char *producer;
     const char *source_scheme;
     const char *model_type;

@@ -145,6 +145,7 @@ read_info(struct w4_source *source, const w4moe_file_info *info)
     config->intermediate_size = info->intermediate_size;
     config->activation = info->activation;
     config->router = info->router;
+    config->n_hash_layers = info->router_first_layer;
     source->first_expert = info->first_expert;
     source->n_experts_total = info->n_experts_total;
 }

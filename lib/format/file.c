@@ -169,6 +169,10 @@ read_router(
         const struct w4moe_file *file, w4moe_router *router, uint32_t number)
 {
     w4moe_router r = file->meta.router;
+    if (number < file->meta.router_first_layer) {
+        *router = (w4moe_router){.struct_size = sizeof(*router)};
+        return W4MOE_OK;
+    }
     w4moe_status status = take_router_array(
             file, &r.weight, &r.weight_dtype, number, W4_ROUTER_WEIGHT);
     if (status == W4MOE_OK) {
@@ -363,6 +367,7 @@ w4moe_file_get_info(const w4moe_file *file, w4moe_file_info *info)
             .n_tensors = w4_st_count(file->set),
             .first_expert = meta->first_expert,
             .n_experts_total = meta->n_experts_total,
+            .router_first_layer = meta->router_first_layer,
     };
     for (size_t t = 0; t < result.n_tensors; t++) {
         result.n_bytes += w4_st_at(file->set, t)->n_bytes;

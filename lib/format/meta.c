@@ -121,6 +121,7 @@ w4_meta_write(struct w4_err *err, struct w4_st_writer *writer,
     put_number(&w, "router.scale", router->scale);
     put_count(&w, "router.n_group", router->n_group);
     put_count(&w, "router.topk_group", router->topk_group);
+    put_count(&w, "router.first_layer", meta->router_first_layer);
     leave_c_locale(before, c);
     return w.status;
 }
@@ -391,6 +392,7 @@ read_fields(
                             .n_group = get_count(&r, "router.n_group"),
                             .topk_group = get_count(&r, "router.topk_group"),
                     },
+            .router_first_layer = get_count(&r, "router.first_layer"),
             .producer = get(&r, "producer"),
             .source_scheme = get(&r, "source_scheme"),
             .model_type = get(&r, "model_type"),

@@ -97,6 +97,17 @@ plan_router(struct w4_plan *plan, struct w4_plan_layer *layer,
     }
 }
 
+/* The first layer that the router is for, as containers can say it. */
+static uint32_t
+router_first_layer(const struct w4_model_config *config)
+{
+    if (config->router.kind == W4MOE_ROUTER_NONE) {
+        return 0;
+    }
+    return config->n_hash_layers < INT32_MAX ? (uint32_t)config->n_hash_layers
+                                             : INT32_MAX;
+}
+
 static struct w4_meta
 make_meta(const struct w4_source *source, const struct w4_plan_options *options)
 {
@@ -118,6 +129,7 @@ make_meta(const struct w4_source *source, const struct w4_plan_options *options)
             .w2_group_size = source->w2.group_size,
             .activation = config->activation,
             .router = config->router,
+            .router_first_layer = router_first_layer(config),
             .producer = "w4moe " W4MOE_VERSION,
             .source_scheme = source->scheme,
             .model_type = config->model_type,

@@ -146,6 +146,28 @@ START_TEST(arrays_of_an_unknown_router_are_left_out)
 }
 END_TEST
 
+/* Layers that choose in another way have no router. */
+START_TEST(the_first_layers_may_have_none)
+{
+    start();
+    for (int i = 0; i < 2; i++) {
+        mini_set(&mini, "router.first_layer", i == 0 ? "0" : "1");
+        mini_write(&mini, path, 64);
+        w4moe_file *file = ct_open(path);
+        w4moe_router router = {.struct_size = sizeof(router)};
+        w4moe_file_info info = {.struct_size = sizeof(info)};
+        ct_ok(w4moe_file_get_info(file, &info));
+        ck_assert_int_eq((int)info.router_first_layer, i);
+        ct_ok(w4moe_file_get_router(file, &router, 0));
+        ck_assert_int_eq(
+                router.kind, i == 0 ? W4MOE_ROUTER_SIGMOID : W4MOE_ROUTER_NONE);
+        ck_assert_int_eq(router.weight != NULL, i == 0);
+        w4moe_file_close(file);
+    }
+    end();
+}
+END_TEST
+
 /* -------------------------------------------------------------------- parts */
 
 static void
@@ -248,6 +270,7 @@ main(void)
     tcase_add_test(tc, other_types_and_shapes_are_refused);
     tcase_add_test(tc, groups_that_are_none_are_refused);
     tcase_add_test(tc, arrays_of_an_unknown_router_are_left_out);
+    tcase_add_test(tc, the_first_layers_may_have_none);
     tcase_add_test(tc, every_part);
     tcase_add_test(tc, parts_that_are_none);
     Suite *suite = suite_create("container_router");

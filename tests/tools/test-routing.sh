@@ -63,6 +63,15 @@ if [ -n "$python" ]; then
     routed ct-sym --names=llama4
     routed gptoss --top-k=4
     routed deepseek-v4 --top-k=3
+    # Its layers that choose by the token's id: their router is not known.
+    sed 's/"num_hash_layers": *0/"num_hash_layers": 1/' "$tmp/in/config.json" \
+        >"$tmp/config" && mv "$tmp/config" "$tmp/in/config.json"
+    must "$convert" --quiet --force "$tmp/in" "$tmp/routed.safetensors"
+    refuse 1 "neither layers.0.topk_ids" "$run" --layer=0 --prefix=layers.0. \
+        --input="$tmp/dump.safetensors" "$tmp/routed.safetensors"
+    must "$convert" --info "$tmp/routed.safetensors"
+    grep -q '^router .*sqrt_softplus.*, from layer 1 on' "$tmp/stdout" ||
+        fail "--info does not say which layers have no router"
 else
     echo "no python3 with numpy: routers of model families are not tested"
 fi

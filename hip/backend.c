@@ -148,9 +148,10 @@ find_kernels(struct w4_err *err, struct w4_gpu *gpu)
     const struct {
         hipFunction_t *function;
         const char *name;
-    } others[] = {{&gpu->route, "w4_route"}, {&gpu->align, "w4_align"},
-            {&gpu->reduce, "w4_reduce"}, {&gpu->activate, "w4_activate"},
-            {&gpu->clear, "w4_clear"}};
+    } others[] = {{&gpu->logits, "w4_logits"}, {&gpu->route, "w4_route"},
+            {&gpu->count, "w4_count"}, {&gpu->align, "w4_align"},
+            {&gpu->spread, "w4_spread"}, {&gpu->reduce, "w4_reduce"},
+            {&gpu->activate, "w4_activate"}, {&gpu->clear, "w4_clear"}};
     for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
         if (status == W4MOE_OK) {
             status = find_needed(err, gpu, others[i].function, others[i].name);

@@ -46,8 +46,11 @@ FAMILIES = {
     "mma64": (22528, 18432),
 }
 OTHERS = {
+    "w4_logits": 0,
     "w4_route": 0,
     "w4_align": 20608,
+    "w4_spread": 0,
+    "w4_count": 4096,
     "w4_reduce": 0,
     "w4_activate": 0,
     "w4_clear": 0,

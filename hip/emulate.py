@@ -75,6 +75,7 @@ Place = STRUCTS["w4_gpu_place"]
 Matrix = STRUCTS["w4_gpu_matrix"]
 Gemm = STRUCTS["w4_gpu_gemm"]
 Divisor = STRUCTS["w4_gpu_divisor"]
+Local = STRUCTS["w4_gpu_local"]
 Activation = STRUCTS["w4_gpu_activation"]
 
 
@@ -260,7 +261,7 @@ def case_name(case):
 
 def weight_gemm(weights, rows, n_slots, **fields):
     return Gemm(b=weights.matrix, a=rows.ctypes.data, a_stride=rows.shape[1],
-                n_slots=n_slots, n_experts_global=weights.matrix.n_experts,
+                n_slots=n_slots, local=Local(n_global=weights.matrix.n_experts),
                 **fields)
 
 

@@ -58,7 +58,7 @@ struct w4_gpu_family_info {
 extern const struct w4_gpu_family_info w4_gpu_families[W4_GPU_FAMILIES];
 
 /** Code objects of an architecture, at most; alignment of arrays. */
-enum { W4_GPU_MODULES_MAX = 8, W4_GPU_ALIGN = 256 };
+enum { W4_GPU_MODULES_MAX = 16, W4_GPU_ALIGN = 256 };
 
 /** The backend of a context. */
 struct w4_gpu {
@@ -71,8 +71,11 @@ struct w4_gpu {
     /** By type (bf16, fp16), code (int4, e2m1), family; NULL where the
      * architecture has none. */
     hipFunction_t gemm[2][2][W4_GPU_FAMILIES];
+    hipFunction_t logits;
     hipFunction_t route;
+    hipFunction_t count;
     hipFunction_t align;
+    hipFunction_t spread;
     hipFunction_t reduce;
     hipFunction_t activate;
     hipFunction_t clear;
@@ -160,11 +163,31 @@ extern struct w4_gpu_divisor w4_gpu_divisor(uint32_t d);
 extern void w4_gpu_activation_set(
         struct w4_gpu_activation *gpu, const w4moe_activation *activation);
 
-/** Layers: struct w4moe_layer's `device`. */
-struct w4_gpu_layer {
+/** The two matrices of experts. */
+struct w4_gpu_experts {
     struct w4_gpu_matrix w13;
     struct w4_gpu_matrix w2;
+};
+
+/** Layers: struct w4moe_layer's `device`. */
+struct w4_gpu_layer {
+    struct w4_gpu_experts routed;
+    /** Not set without. */
+    struct w4_gpu_experts shared;
+    /** With its arrays in device memory. */
+    w4moe_router router;
+    const void *shared_gate;
     void *memory;
+};
+
+/** Arrays for the slots of routed or of shared experts: places in a workspace,
+ * in bytes. */
+struct w4_gpu_slots {
+    uint64_t sorted_slots;
+    uint64_t expert_ids;
+    uint64_t n_padded;
+    uint64_t activated;
+    uint64_t sums;
 };
 
 /** A workspace: struct w4moe_workspace's `memory`. */
@@ -177,14 +200,15 @@ struct w4_gpu_workspace {
     uint64_t out;
     uint64_t logits;
     uint64_t expert_map;
-    /** Others. */
-    uint64_t sorted_slots;
-    uint64_t expert_ids;
-    uint64_t n_padded;
-    uint64_t activated;
-    uint64_t sums;
+    uint64_t counts;
+    /** Others. What scores are compared by, and the shared experts' factors: */
+    uint64_t keys;
+    uint64_t gates;
+    struct w4_gpu_slots routed;
+    struct w4_gpu_slots shared;
     uint64_t n_bytes;
-    /** Experts whose logits are staged, at most. */
+    /** Experts whose logits are staged or made, and whose scores are kept, at
+     * most. */
     uint64_t staged_experts;
     char *device;
     /** Pinned host memory that copies go through. */

@@ -50,9 +50,11 @@ export clang folder flags
 # allow; its own assembler says so. It gives listings only.
 # shellcheck disable=SC2016
 list "$@" | xargs -r -P "$(nproc)" -n 2 sh -euc '
+    exact=
+    [ "$2" != route ] || exact=-ffp-contract=off
     tries=1
     # clang 15 aborts at random, its heap corrupted: it may try again.
-    until "$clang" $flags --offload-arch="$1" -S -o "$folder/$1/$2.s" \
+    until "$clang" $flags $exact --offload-arch="$1" -S -o "$folder/$1/$2.s" \
         "hip/kernels/$2.hip"; do
         [ "$clang" = clang-15 ] && [ $tries -lt 5 ]
         tries=$((tries + 1))

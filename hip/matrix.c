@@ -175,6 +175,38 @@ upload(struct w4_err *err, char *memory, const struct w4_array *from,
             err, hipStreamSynchronize(NULL), "hipStreamSynchronize");
 }
 
+static w4moe_status
+describe_experts(struct w4_err *err, struct w4_gpu_experts *gpu,
+        const struct w4_experts *experts, const char *w13, const char *w2)
+{
+    w4moe_status status = w4_gpu_matrix_set(err, &gpu->w13, &experts->w13, w13);
+    return status == W4MOE_OK
+                   ? w4_gpu_matrix_set(err, &gpu->w2, &experts->w2, w2)
+                   : status;
+}
+
+/* A layer whose arrays are in device memory. */
+static w4moe_status
+describe_layer(
+        struct w4_err *err, struct w4_gpu_layer *gpu, const w4moe_layer *layer)
+{
+    size_t n_shared = w4_layer_shared(layer);
+    gpu->router = layer->router;
+    gpu->shared_gate = layer->shared_gate;
+    if (n_shared > W4_GPU_SHARED_MAX) {
+        return w4_fail(err, W4MOE_UNSUPPORTED,
+                "layer: %zu shared experts; backend hip takes %d", n_shared,
+                W4_GPU_SHARED_MAX);
+    }
+    w4moe_status status =
+            describe_experts(err, &gpu->routed, &layer->routed, "w13", "w2");
+    if (status != W4MOE_OK || n_shared == 0) {
+        return status;
+    }
+    return describe_experts(
+            err, &gpu->shared, &layer->shared, "shared_w13", "shared_w2");
+}
+
 /* The layer's arrays in device memory; `copy` is it with pointers there. */
 static w4moe_status
 place_layer(w4moe_layer *layer, w4moe_layer *copy, struct w4_gpu_layer *gpu)
@@ -194,10 +226,7 @@ place_layer(w4moe_layer *layer, w4moe_layer *copy, struct w4_gpu_layer *gpu)
     }
     status = upload(err, gpu->memory, from, places, n);
     if (status == W4MOE_OK) {
-        status = w4_gpu_matrix_set(err, &gpu->w13, &copy->routed.w13, "w13");
-    }
-    if (status == W4MOE_OK) {
-        status = w4_gpu_matrix_set(err, &gpu->w2, &copy->routed.w2, "w2");
+        status = describe_layer(err, gpu, copy);
     }
     if (status != W4MOE_OK) {
         w4_gpu_free(layer->ctx, gpu->memory, total);

@@ -11,8 +11,8 @@
 #include "base/size.h"
 #include "gpu.h"
 
-/* Experts whose logits are staged, at least: as many as models have whose
- * layers are spread over several devices. */
+/* Experts whose logits are staged and whose scores are kept, at least: as many
+ * as models have whose layers are spread over several devices. */
 enum { STAGED_EXPERTS = 512 };
 
 /* Gives n elements of size bytes the next place. */
@@ -20,6 +20,12 @@ static int
 take(struct w4_gpu_workspace *own, uint64_t *place, uint64_t n, uint64_t size)
 {
     return w4_lay_out(place, &own->n_bytes, n, size, W4_GPU_ALIGN);
+}
+
+static uint64_t
+most_of(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
 }
 
 /* What a call from host memory copies; expert maps may be of any length. */
@@ -30,39 +36,54 @@ plan_staged(struct w4_gpu_workspace *own, const w4moe_workspace *ws)
     uint64_t n_x = 0;
     uint64_t n_logits = 0;
     own->staged_experts =
-            ws->n_experts > STAGED_EXPERTS ? ws->n_experts : STAGED_EXPERTS;
+            most_of(most_of(ws->n_experts, ws->n_logits), STAGED_EXPERTS);
     if (!take(own, &own->ids, n_slots, 4) ||
             !take(own, &own->weights, n_slots, 4) ||
             !w4_mul(&n_x, ws->max_tokens, ws->hidden_size) ||
             !take(own, &own->x, n_x, 2) || !take(own, &own->out, n_x, 2) ||
             !w4_mul(&n_logits, ws->max_tokens, own->staged_experts) ||
             !take(own, &own->logits, n_logits, sizeof(float)) ||
-            !take(own, &own->expert_map, W4_GPU_EXPERTS_MAX, 4)) {
+            !take(own, &own->expert_map, W4_GPU_EXPERTS_MAX, 4) ||
+            !take(own, &own->counts, W4_GPU_EXPERTS_MAX, 4)) {
         return 0;
     }
     own->n_pinned =
             own->n_bytes < W4_GPU_PINNED_MAX ? own->n_bytes : W4_GPU_PINNED_MAX;
-    return 1;
+    return take(own, &own->keys, n_logits, sizeof(uint64_t));
+}
+
+/* For slots of experts of which w2 is hidden x inter. */
+static int
+plan_slots(struct w4_gpu_workspace *own, struct w4_gpu_slots *slots,
+        uint64_t n_slots, uint64_t n_experts, uint64_t hidden, uint64_t inter)
+{
+    uint64_t rows = w4_gpu_blocks_max(n_slots, n_experts, 64) * 64;
+    uint64_t n_activated = 0;
+    uint64_t n_sums = 0;
+    return take(own, &slots->sorted_slots, rows, 4) &&
+           take(own, &slots->expert_ids, n_slots, 4) &&
+           take(own, &slots->n_padded, 1, 4) &&
+           w4_mul(&n_activated, n_slots, inter) &&
+           take(own, &slots->activated, n_activated, 2) &&
+           w4_mul(&n_sums, n_slots, hidden) &&
+           take(own, &slots->sums, n_sums, 4);
 }
 
 static w4moe_status
 plan_workspace(struct w4_gpu_workspace *own, const w4moe_workspace *ws)
 {
     uint64_t n_slots = (uint64_t)ws->max_tokens * ws->top_k;
-    uint64_t rows = w4_gpu_blocks_max(n_slots, ws->n_experts, 64) * 64;
-    uint64_t n_activated = 0;
-    uint64_t n_sums = 0;
+    uint64_t n_shared = (uint64_t)ws->max_tokens * ws->n_shared;
     memset(own, 0, sizeof(*own));
-    if (!plan_staged(own, ws) || !take(own, &own->sorted_slots, rows, 4) ||
-            !take(own, &own->expert_ids, n_slots, 4) ||
-            !take(own, &own->n_padded, 1, 4) ||
-            !w4_mul(&n_activated, n_slots, ws->intermediate_size) ||
-            !take(own, &own->activated, n_activated, 2) ||
-            !w4_mul(&n_sums, n_slots, ws->hidden_size) ||
-            !take(own, &own->sums, n_sums, 4)) {
+    if (n_shared > INT32_MAX || !plan_staged(own, ws) ||
+            !plan_slots(own, &own->routed, n_slots, ws->n_experts,
+                    ws->hidden_size, ws->intermediate_size) ||
+            !take(own, &own->gates, n_shared, sizeof(float)) ||
+            !plan_slots(own, &own->shared, n_shared, ws->n_shared,
+                    ws->hidden_size, ws->shared_intermediate)) {
         return w4_fail(w4_ctx_err(ws->ctx), W4MOE_INVALID,
                 "workspace for %" PRIu64 " slots: beyond the address space",
-                n_slots);
+                n_slots + n_shared);
     }
     return W4MOE_OK;
 }

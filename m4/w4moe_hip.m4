@@ -5,6 +5,8 @@
 #   HAVE_HIP            conditional
 #   HIP_COMPILE         command for device code, without the architecture
 #   HIP_ARCH_FLAG       what precedes the architecture
+#   HIP_EXACT_FLAG      without fused multiplications and additions that the
+#                       source does not ask for
 #   HIP_ARCHS           architectures
 #   HIP_CPPFLAGS, HIP_LDFLAGS, HIP_LIBS    of the host side
 #   w4moe_hip_backend   for the summary: " hip (...)" or " (hip: no: why)"
@@ -21,6 +23,7 @@ AC_DEFUN([W4MOE_HIP], [
     AC_ARG_VAR([NVCC], [nvcc for --with-hip-platform=nvidia])
     HIP_COMPILE=
     HIP_ARCH_FLAG=
+    HIP_EXACT_FLAG=
     HIP_ARCHS=
     HIP_CPPFLAGS=
     HIP_LDFLAGS=
@@ -49,6 +52,7 @@ AC_DEFUN([W4MOE_HIP], [
     AM_CONDITIONAL([HAVE_HIP], [test "x$w4moe_no_hip" = x])
     AC_SUBST([HIP_COMPILE])
     AC_SUBST([HIP_ARCH_FLAG])
+    AC_SUBST([HIP_EXACT_FLAG])
     AC_SUBST([HIP_ARCHS])
     AC_SUBST([HIP_CPPFLAGS])
     AC_SUBST([HIP_LDFLAGS])
@@ -77,6 +81,7 @@ _W4MOE_EOF
 # ROCm is needed for it.
 AC_DEFUN([W4MOE_HIP_AMD], [
     HIP_ARCH_FLAG=--offload-arch=
+    HIP_EXACT_FLAG=-ffp-contract=off
     w4moe_hip_defaults="gfx1100 gfx1101 gfx1102 gfx1103 gfx1150 gfx1151"
     w4moe_hip_defaults="$w4moe_hip_defaults gfx1200 gfx1201 gfx1030"
     w4moe_hip_probe=gfx1100
@@ -125,6 +130,7 @@ AC_DEFUN([W4MOE_HIP_AMD], [
 # The compiler for NVIDIA; the toolkit is where it is.
 AC_DEFUN([W4MOE_HIP_NVIDIA], [
     HIP_ARCH_FLAG=-arch=
+    HIP_EXACT_FLAG=-fmad=false
     w4moe_hip_defaults="sm_80 sm_90"
     AC_PATH_PROG([NVCC], [nvcc], [], [$PATH:/usr/local/cuda/bin])
     w4moe_hip_compiler=$NVCC

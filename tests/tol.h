@@ -85,6 +85,12 @@
 #define TOL_ACT_SUBNORMAL 0x1p-146
 
 /**
+ * Router weights that are computed in float64 and rounded to fp32 once,
+ * relative: half a unit in the last place, and what float64 adds.
+ */
+#define TOL_ROUTE_64 0x1p-22
+
+/**
  * Router weights of one implementation against another's, relative: both have
  * expf() of a difference (rounded: up to 104 half units, of which those below
  * 2^-126 / 2^-24 do not count, and 4), a sum of up to 4096 terms in an order of

@@ -51,6 +51,8 @@
  *   gpu_fma(a, b, c) gpu_round(x) gpu_scale(x, n)
  *                            float: a b + c rounded once, the nearest whole
  *                            number (ties to even), x 2^n
+ *   gpu_sqrt(x)              double, of x >= 0 that is not infinite: rounded to
+ *                            nearest
  *
  * If they are defined:
  *   GPU_HAS_ARGUMENTS, gpu_arguments(p)

@@ -247,6 +247,23 @@ gpu_scale(float x, int n)
     return __builtin_amdgcn_ldexpf(x, n);
 }
 
+/* The instruction's result has half of the bits. What it is off by, x - s^2, is
+ * exact in a fused multiplication if x is not too small. */
+GPU_INLINE double
+gpu_sqrt(double x)
+{
+    bool is_small = x < 0x1p-512;
+    double y = is_small ? x * 0x1p+512 : x;
+    double s = __builtin_amdgcn_sqrt(y);
+    double half = 0.5 * __builtin_amdgcn_rcp(s);
+    GPU_UNROLL
+    for (int i = 0; i < 3; i++) {
+        s = __builtin_fma(__builtin_fma(-s, s, y), half, s);
+    }
+    s = is_small ? s * 0x1p-256 : s;
+    return x > 0.0 ? s : x;
+}
+
 GPU_INLINE float
 gpu_f16_to_float(uint32_t bits)
 {

@@ -178,6 +178,12 @@ gpu_scale(float x, int n)
            __int_as_float((n - half + 127) << 23);
 }
 
+GPU_INLINE double
+gpu_sqrt(double x)
+{
+    return __dsqrt_rn(x);
+}
+
 GPU_INLINE float
 gpu_f16_to_float(uint32_t bits)
 {

@@ -33,14 +33,15 @@ gpu_block(const struct w4_gpu_gemm *p)
 
 /** The layer's number of a global expert; -1: not here, or no expert. */
 GPU_INLINE int32_t
-gpu_local_expert(int32_t id, const int32_t *expert_map, uint32_t n_global,
-        uint32_t n_experts)
+gpu_local_expert(
+        int32_t id, const struct w4_gpu_local *local, uint32_t n_experts)
 {
-    if ((uint32_t)id >= n_global) {
+    if ((uint32_t)id >= local->n_global) {
         return -1;
     }
-    int32_t local = expert_map != nullptr ? expert_map[id] : id;
-    return (uint32_t)local < n_experts ? local : -1;
+    uint32_t expert = local->map != nullptr ? (uint32_t)local->map[id]
+                                            : (uint32_t)id - local->first;
+    return expert < n_experts ? (int32_t)expert : -1;
 }
 
 /** The words of an expert. */
@@ -72,9 +73,12 @@ gpu_set_arrays(RUN *run, const struct w4_gpu_matrix *m, uint32_t expert)
 GPU_INLINE int32_t
 gpu_block_expert(const struct w4_gpu_gemm *p, uint32_t block, uint32_t n_rows)
 {
+    if (p->sorted_slots == nullptr && p->ids == nullptr) {
+        uint32_t n = gpu_divide(block, p->n_shared);
+        return (int32_t)(block - n * p->n_shared.d);
+    }
     if (p->sorted_slots == nullptr) {
-        return gpu_local_expert(p->ids[block], p->expert_map,
-                p->n_experts_global, p->b.n_experts);
+        return gpu_local_expert(p->ids[block], &p->local, p->b.n_experts);
     }
     if ((uint64_t)block * n_rows >= (uint32_t)*p->n_padded) {
         return -1;

@@ -27,8 +27,13 @@ enum {
     /** Of the kernel align, and of the others. */
     W4_GPU_ALIGN_THREADS = 1024,
     W4_GPU_THREADS = 256,
-    /** Experts per token that the router kernel can choose. */
+    /** Tokens of a wave of the kernel logits. */
+    W4_GPU_LOGITS_TOKENS = 4,
+    /** Experts per token that the router kernel can choose, shared ones, and
+     * groups of experts. */
     W4_GPU_TOP_K_MAX = 64,
+    W4_GPU_SHARED_MAX = 64,
+    W4_GPU_GROUPS_MAX = 32,
     /** Experts of a layer. */
     W4_GPU_EXPERTS_MAX = 4096
 };
@@ -96,6 +101,14 @@ struct w4_gpu_activation {
     float linear_beta;
 };
 
+/** Which of the global experts are here: those of the map, or without one those
+ * from `first` on. Ids that are not in 0 .. n_global - 1 are left out. */
+struct w4_gpu_local {
+    const int32_t *map;
+    uint32_t n_global;
+    uint32_t first;
+};
+
 /** What becomes of the product of a row and an expert. */
 enum w4_gpu_result {
     /** A row of out for each slot, of the activations' type. */
@@ -128,11 +141,11 @@ struct w4_gpu_gemm {
     const int32_t *n_padded;
     /** Rows of an expert id; a multiple of those of the kernel. */
     struct w4_gpu_divisor block_size;
-    /** Without blocks: global expert of each slot; expert_map may be NULL. Ids
-     * that are not in 0 .. n_experts_global - 1 are left out. */
+    /** Without blocks: global expert of each slot; NULL: slot s has expert s %
+     * n_shared, of those here. */
     const int32_t *ids;
-    const int32_t *expert_map;
-    uint32_t n_experts_global;
+    struct w4_gpu_local local;
+    struct w4_gpu_divisor n_shared;
     /** enum w4_gpu_result. */
     uint32_t result;
     /** Factor of each slot; NULL: 1. */
@@ -145,17 +158,57 @@ struct w4_gpu_gemm {
     struct w4_gpu_activation activation;
 };
 
-/** The kernel route: softmax, then top-k. */
+/** The kernel route: see w4moe_route(). */
 struct w4_gpu_route {
     int32_t *ids;
     float *weights;
     const void *logits;
+    /** [n_experts], may be NULL. */
+    const void *correction_bias;
+    /** Scratch, [n_tokens][n_experts], of kinds that choose by scores. */
+    uint64_t *keys;
+    /** A value of w4moe_router_kind. */
+    uint32_t kind;
     uint32_t logits_type;
+    uint32_t correction_bias_type;
     uint32_t n_tokens;
     uint32_t n_experts;
     uint32_t top_k;
+    /** At most W4_GPU_GROUPS_MAX; 0: none. */
+    uint32_t n_group;
+    uint32_t topk_group;
     uint32_t renormalize;
     float scale;
+};
+
+/** Rows of weights that tokens are multiplied by: out[t][r] = bias[r] + x[t] .
+ * weight[r], or factor sigmoid(x[t] . weight[r]) with is_gate. */
+struct w4_gpu_dots {
+    float *out;
+    const void *weight;
+    /** May be NULL. */
+    const void *bias;
+    uint32_t weight_type;
+    uint32_t bias_type;
+    uint32_t n_rows;
+    uint32_t is_gate;
+    float factor;
+};
+
+/** The kernel logits: two lists of rows, either of which may be empty. */
+struct w4_gpu_logits {
+    const void *x;
+    uint64_t x_stride;
+    /** W4MOE_BF16 or W4MOE_F16. */
+    uint32_t x_type;
+    /** Whether rows of x begin at multiples of 16 bytes. Those of weights
+     * do. */
+    uint32_t aligned;
+    uint32_t n_tokens;
+    /** A multiple of 8. */
+    uint32_t n_columns;
+    struct w4_gpu_dots router;
+    struct w4_gpu_dots gate;
 };
 
 /** The kernel align: see w4moe_align(). Slots of experts that are not here
@@ -165,28 +218,52 @@ struct w4_gpu_align {
     int32_t *expert_ids;
     int32_t *n_padded;
     const int32_t *ids;
-    const int32_t *expert_map;
+    struct w4_gpu_local local;
     uint32_t n_slots;
     uint32_t n_experts;
-    uint32_t n_experts_global;
     uint32_t block_size;
 };
 
-/** The kernel reduce: out[t] = sum_j sums[t * choices + j], rounded. */
+/** The kernel spread: the same of slots t * n_experts + e for every token t and
+ * expert e. */
+struct w4_gpu_spread {
+    int32_t *sorted_slots;
+    int32_t *expert_ids;
+    int32_t *n_padded;
+    uint32_t n_tokens;
+    uint32_t n_experts;
+    uint32_t block_size;
+};
+
+/** The kernel count: how many of the ids are e, for each e below n_experts. */
+struct w4_gpu_count {
+    int32_t *counts;
+    const int32_t *ids;
+    uint32_t n_slots;
+    uint32_t n_experts;
+};
+
+/** The kernel reduce: out[t] = sum_j sums[t * choices + j], and then those of
+ * shared experts, each times its factor, rounded. */
 struct w4_gpu_reduce {
     void *out;
     uint64_t out_stride;
     const float *sums;
     /** To leave out the slots of experts that are not here. */
     const int32_t *ids;
-    const int32_t *expert_map;
+    struct w4_gpu_local local;
     uint32_t n_experts;
-    uint32_t n_experts_global;
     uint32_t choices;
     uint32_t n_columns;
     /** W4MOE_BF16 or W4MOE_F16. */
     uint32_t type;
     uint32_t accumulate;
+    /** Shared experts. */
+    uint32_t n_shared;
+    const float *shared_sums;
+    /** Of each of their slots; NULL: shared_factor of all. */
+    const float *shared_factors;
+    float shared_factor;
 };
 
 /** The kernel activate: rows of fp32, fp16 or bf16. */

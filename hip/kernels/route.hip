@@ -1,33 +1,89 @@
 /* SPDX-License-Identifier: MIT
  * Copyright (C) 2026 The w4moe authors */
 /*
- * Routing: experts and weights of each token from its logits, and slots grouped
- * by expert.
+ * Routing: experts and weights of each token from its logits.
  *
- * w4_route: a wave has a token. grid: x tokens / waves.
- * w4_align: a workgroup has an expert, and counts those before it itself; so
- * one launch does it, without an order of workgroups. grid: x experts.
+ * w4_route: a wave has a token; a lane of it has every 32nd expert, and alone
+ * reads and writes what is kept for it. grid: x tokens / waves.
  */
-#include "blocks.h"
+#include "routing.h"
 
-enum {
-    WAVES = W4_GPU_THREADS / 32,
-    ALIGN_WAVES = W4_GPU_ALIGN_THREADS / 32,
-    LANES = 32
+enum { WAVES = W4_GPU_THREADS / 32 };
+
+/* -------------------------------------------------------------------- keys */
+
+/* Numbers as keys, whose order as integers is that of the numbers. All that is
+ * not to be chosen has the key 0, which is below that of -Inf: NaN, and experts
+ * of groups that are not kept. */
+
+union number {
+    double value;
+    uint64_t bits;
 };
 
-/* ------------------------------------------------------------------- route */
+enum : uint64_t { SIGN = 0x8000000000000000 };
 
-/* An expert and its logit; better is larger, then the lower number. */
+GPU_INLINE uint64_t
+key_of(double x)
+{
+    union number n;
+    /* There is one zero. */
+    n.value = x + 0.0;
+    uint64_t key = (n.bits & SIGN) != 0 ? ~n.bits : n.bits | SIGN;
+    return x != x ? 0 : key;
+}
+
+GPU_INLINE uint64_t
+key_of(float x)
+{
+    uint32_t bits = gpu_bits(x + 0.0f);
+    uint32_t key = (bits & 0x80000000u) != 0 ? ~bits : bits | 0x80000000u;
+    return x != x ? 0 : (uint64_t)key << 32;
+}
+
+/* Of a double's key. */
+GPU_INLINE double
+number_of(uint64_t key)
+{
+    union number n;
+    n.bits = (key & SIGN) != 0 ? key & ~SIGN : ~key;
+    return n.value;
+}
+
+template <unsigned MASK>
+GPU_INLINE uint32_t
+of_lane(uint32_t x)
+{
+    return gpu_bits(gpu_shuffle_xor<MASK>(gpu_from_bits(x)));
+}
+
+template <unsigned MASK>
+GPU_INLINE uint64_t
+of_lane(uint64_t x)
+{
+    uint64_t high = of_lane<MASK>((uint32_t)(x >> 32));
+    return high << 32 | of_lane<MASK>((uint32_t)x);
+}
+
+GPU_INLINE uint64_t
+larger(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+
+/* -------------------------------------------------------------- candidates */
+
+/* An expert and the key that it is chosen by. */
 struct candidate {
-    float value;
+    uint64_t key;
     uint32_t expert;
 };
 
+/* Better is larger, then the lower number. */
 GPU_INLINE bool
 is_better(struct candidate a, struct candidate b)
 {
-    return a.value > b.value || (a.value == b.value && a.expert < b.expert);
+    return a.key > b.key || (a.key == b.key && a.expert < b.expert);
 }
 
 template <unsigned MASK>
@@ -35,22 +91,35 @@ GPU_INLINE struct candidate
 better_of_two(struct candidate mine)
 {
     struct candidate other;
-    other.value = gpu_shuffle_xor<MASK>(mine.value);
-    other.expert = gpu_bits(gpu_shuffle_xor<MASK>(gpu_from_bits(mine.expert)));
+    other.key = of_lane<MASK>(mine.key);
+    other.expert = of_lane<MASK>(mine.expert);
     return is_better(other, mine) ? other : mine;
 }
 
-/* The best of a token's experts that come after `before`. If there is none,
- * because the rest is NaN, its number is n_experts. */
+GPU_INLINE bool
+has_scores(const struct w4_gpu_route *p)
+{
+    return p->kind == W4MOE_ROUTER_SIGMOID ||
+           p->kind == W4MOE_ROUTER_SQRT_SOFTPLUS;
+}
+
+GPU_INLINE float
+logit_of(const struct w4_gpu_route *p, uint64_t row, uint32_t expert)
+{
+    return gpu_load_float(p->logits, p->logits_type, row + expert);
+}
+
+/* The best of a token's experts that come after `before`. */
 GPU_INLINE struct candidate
 next_best(const struct w4_gpu_route *p, uint64_t row, unsigned lane,
-        struct candidate before, bool is_first)
+        struct candidate before)
 {
-    struct candidate best = {-__builtin_inff(), p->n_experts};
+    struct candidate best = {0, p->n_experts};
     for (uint32_t e = lane; e < p->n_experts; e += LANES) {
         struct candidate c = {
-                gpu_load_float(p->logits, p->logits_type, row + e), e};
-        if ((is_first || is_better(before, c)) && is_better(c, best)) {
+                has_scores(p) ? p->keys[row + e] : key_of(logit_of(p, row, e)),
+                e};
+        if (is_better(before, c) && is_better(c, best)) {
             best = c;
         }
     }
@@ -61,27 +130,181 @@ next_best(const struct w4_gpu_route *p, uint64_t row, unsigned lane,
     return better_of_two<16>(best);
 }
 
-GPU_INLINE float
-sum_of_wave(float x)
+/* ------------------------------------------------------------------ scores */
+
+GPU_INLINE double
+score_of(const struct w4_gpu_route *p, float logit)
 {
-    x += gpu_shuffle_xor<1>(x);
-    x += gpu_shuffle_xor<2>(x);
-    x += gpu_shuffle_xor<4>(x);
-    x += gpu_shuffle_xor<8>(x);
-    return x + gpu_shuffle_xor<16>(x);
+    double x = (double)logit;
+    return p->kind == W4MOE_ROUTER_SQRT_SOFTPLUS ? w4_route_sqrt_softplus(x)
+                                                 : w4_route_sigmoid(x);
 }
 
-/* The softmax's denominator; NaN if a logit is. */
-GPU_INLINE float
-denominator(
-        const struct w4_gpu_route *p, uint64_t row, unsigned lane, float max)
+/* Keeps what a token's experts are chosen by. */
+GPU_INLINE void
+keep_keys(const struct w4_gpu_route *p, uint64_t row, unsigned lane)
 {
-    float sum = 0.0f;
     for (uint32_t e = lane; e < p->n_experts; e += LANES) {
-        sum += w4_act_exp(
-                gpu_load_float(p->logits, p->logits_type, row + e) - max);
+        double c = score_of(p, logit_of(p, row, e));
+        if (p->correction_bias != nullptr) {
+            c += (double)gpu_load_float(
+                    p->correction_bias, p->correction_bias_type, e);
+        }
+        p->keys[row + e] = key_of(c);
     }
-    return sum_of_wave(sum);
+}
+
+/* The two largest keys of a group, the larger one first; 0 for none. */
+struct two {
+    uint64_t first;
+    uint64_t second;
+};
+
+GPU_INLINE struct two
+two_largest(struct two a, struct two b)
+{
+    uint64_t lesser = a.first < b.first ? a.first : b.first;
+    return {larger(a.first, b.first),
+            larger(lesser, larger(a.second, b.second))};
+}
+
+template <unsigned MASK>
+GPU_INLINE struct two
+two_of_lanes(struct two mine)
+{
+    return two_largest(
+            mine, {of_lane<MASK>(mine.first), of_lane<MASK>(mine.second)});
+}
+
+/* The key of a group's value. */
+GPU_INLINE uint64_t
+group_key(const struct w4_gpu_route *p, uint64_t row, unsigned lane,
+        uint32_t group, uint32_t length)
+{
+    uint32_t begin = group * length;
+    struct two best = {0, 0};
+    for (uint32_t e = begin / LANES * LANES + lane; e < begin + length;
+            e += LANES) {
+        if (e >= begin) {
+            best = two_largest(best, {p->keys[row + e], 0});
+        }
+    }
+    best = two_of_lanes<1>(best);
+    best = two_of_lanes<2>(best);
+    best = two_of_lanes<4>(best);
+    best = two_of_lanes<8>(best);
+    best = two_of_lanes<16>(best);
+    return length == 1 ? best.first
+                       : key_of(number_of(best.first) + number_of(best.second));
+}
+
+/* Takes the experts of all but the best groups out of the choice. A lane has a
+ * group; it is kept if there are few enough better ones. */
+GPU_INLINE void
+keep_groups(const struct w4_gpu_route *p, uint64_t row, unsigned lane)
+{
+    uint32_t length = p->n_experts / p->n_group;
+    struct candidate mine = {0, lane};
+    for (uint32_t g = 0; g < p->n_group; g++) {
+        uint64_t key = group_key(p, row, lane, g, length);
+        mine.key = g == lane ? key : mine.key;
+    }
+    uint32_t n_better = 0;
+    for (uint32_t g = 0; g < p->n_group; g++) {
+        uint64_t high = gpu_broadcast((uint32_t)(mine.key >> 32), g);
+        struct candidate other = {
+                high << 32 | gpu_broadcast((uint32_t)mine.key, g), g};
+        n_better += is_better(other, mine) ? 1 : 0;
+    }
+    uint32_t kept = gpu_ballot(lane < p->n_group && n_better < p->topk_group);
+    for (uint32_t e = lane; e < p->n_experts; e += LANES) {
+        if ((kept >> e / length & 1) == 0) {
+            p->keys[row + e] = 0;
+        }
+    }
+}
+
+/* ----------------------------------------------------------------- weights */
+
+template <unsigned MASK>
+GPU_INLINE double
+add_of_lane(double x)
+{
+    union number n;
+    n.value = x;
+    n.bits = of_lane<MASK>(n.bits);
+    return x + n.value;
+}
+
+GPU_INLINE double
+sum_of_lanes(double x)
+{
+    x = add_of_lane<1>(x);
+    x = add_of_lane<2>(x);
+    x = add_of_lane<4>(x);
+    x = add_of_lane<8>(x);
+    return add_of_lane<16>(x);
+}
+
+/* The softmax's denominator over all experts. */
+GPU_INLINE double
+denominator(
+        const struct w4_gpu_route *p, uint64_t row, unsigned lane, double max)
+{
+    double sum = 0.0;
+    for (uint32_t e = lane; e < p->n_experts; e += LANES) {
+        sum += w4_route_exp((double)logit_of(p, row, e) - max);
+    }
+    return sum_of_lanes(sum);
+}
+
+GPU_INLINE bool
+has_nan(const struct w4_gpu_route *p, uint64_t row, unsigned lane)
+{
+    bool found = false;
+    for (uint32_t e = lane; e < p->n_experts; e += LANES) {
+        float logit = logit_of(p, row, e);
+        found = found || logit != logit;
+    }
+    return gpu_ballot(found) != 0;
+}
+
+/* Weights of the chosen experts, of which lane l has number l and l + 32; max
+ * is the logit of the best. */
+GPU_INLINE void
+weigh(const struct w4_gpu_route *p, uint32_t token, unsigned lane,
+        const uint32_t chosen[2], double max)
+{
+    uint64_t row = (uint64_t)token * p->n_experts;
+    bool is_softmax = p->kind == W4MOE_ROUTER_SOFTMAX_TOPK ||
+                      p->kind == W4MOE_ROUTER_TOPK_SOFTMAX;
+    bool is_nan = has_nan(p, row, lane);
+    double weight[2];
+    GPU_UNROLL
+    for (uint32_t i = 0; i < 2; i++) {
+        bool is_one = lane + i * LANES < p->top_k;
+        float logit = logit_of(p, row, is_one ? chosen[i] : 0);
+        double w = is_softmax ? w4_route_exp((double)logit - max)
+                              : score_of(p, logit);
+        weight[i] = is_one ? w : 0.0;
+    }
+    double divisor = 1.0;
+    if (p->renormalize || p->kind == W4MOE_ROUTER_TOPK_SOFTMAX) {
+        divisor = sum_of_lanes(weight[0] + weight[1]);
+        /* Then all weights are 0. */
+        divisor = divisor == 0.0 ? 1.0 : divisor;
+    } else if (is_softmax) {
+        divisor = denominator(p, row, lane, max);
+    }
+    GPU_UNROLL
+    for (uint32_t i = 0; i < 2; i++) {
+        uint32_t j = lane + i * LANES;
+        if (j < p->top_k) {
+            float w = (float)(weight[i] / divisor * (double)p->scale);
+            p->weights[(uint64_t)token * p->top_k + j] =
+                    is_nan ? __builtin_nanf("") : w;
+        }
+    }
 }
 
 GPU_KERNEL(W4_GPU_THREADS, w4_route, w4_gpu_route, p)
@@ -92,174 +315,24 @@ GPU_KERNEL(W4_GPU_THREADS, w4_route, w4_gpu_route, p)
         return;
     }
     uint64_t row = (uint64_t)token * p.n_experts;
-    struct candidate chosen = {0.0f, 0};
-    float max = 0.0f;
-    /* Choice j is kept by lane j % 32. */
-    float value[2] = {0.0f, 0.0f};
+    if (has_scores(&p)) {
+        keep_keys(&p, row, lane);
+        if (p.n_group != 0) {
+            keep_groups(&p, row, lane);
+        }
+    }
+    /* All come after it. */
+    struct candidate best = {~(uint64_t)0, 0};
+    uint32_t first = 0;
+    uint32_t chosen[2] = {0, 0};
     for (uint32_t j = 0; j < p.top_k; j++) {
-        chosen = next_best(&p, row, lane, chosen, j == 0);
-        max = j == 0 ? chosen.value : max;
+        best = next_best(&p, row, lane, best);
+        first = j == 0 ? best.expert : first;
         if (lane == j % LANES) {
-            value[0] = j < LANES ? chosen.value : value[0];
-            value[1] = j < LANES ? value[1] : chosen.value;
-            /* Logits that are NaN are never chosen; what stands in for them
-             * has the weight NaN, and a number that is one. */
-            p.ids[(uint64_t)token * p.top_k + j] =
-                    (int32_t)(chosen.expert < p.n_experts ? chosen.expert : 0);
+            chosen[0] = j < LANES ? best.expert : chosen[0];
+            chosen[1] = j < LANES ? chosen[1] : best.expert;
+            p.ids[(uint64_t)token * p.top_k + j] = (int32_t)best.expert;
         }
     }
-    float all = denominator(&p, row, lane, max);
-    float weight[2];
-    for (int i = 0; i < 2; i++) {
-        weight[i] =
-                lane + i * LANES < p.top_k ? w4_act_exp(value[i] - max) : 0.0f;
-    }
-    float divisor = p.renormalize ? sum_of_wave(weight[0] + weight[1]) : all;
-    for (int i = 0; i < 2; i++) {
-        uint32_t j = lane + i * LANES;
-        if (j < p.top_k) {
-            float w = weight[i] / divisor * p.scale;
-            p.weights[(uint64_t)token * p.top_k + j] = all != all ? all : w;
-        }
-    }
-}
-
-/* ------------------------------------------------------------------- align */
-
-GPU_INLINE int32_t
-expert_of(const struct w4_gpu_align *p, uint32_t slot)
-{
-    return slot < p->n_slots ? gpu_local_expert(p->ids[slot], p->expert_map,
-                                       p->n_experts_global, p->n_experts)
-                             : -1;
-}
-
-GPU_INLINE uint32_t
-round_up(uint32_t n, uint32_t to)
-{
-    return (n + to - 1) / to * to;
-}
-
-GPU_INLINE uint32_t
-count_of(uint32_t mask)
-{
-    return (uint32_t)__builtin_popcount(mask);
-}
-
-/* Neighbouring slots of a lane, so that several ids are on their way. */
-enum { RUN = 4 };
-
-/* Bit i: slot s + i of the lane is of this expert. */
-GPU_INLINE uint32_t
-slots_of_expert(const struct w4_gpu_align *p, uint32_t s, uint32_t expert,
-        int32_t experts[RUN])
-{
-    uint32_t mask = 0;
-    GPU_UNROLL
-    for (int i = 0; i < RUN; i++) {
-        experts[i] = expert_of(p, s + i);
-    }
-    GPU_UNROLL
-    for (int i = 0; i < RUN; i++) {
-        mask |= experts[i] == (int32_t)expert ? 1u << i : 0;
-    }
-    return mask;
-}
-
-/* Sum of n, which is at most 7, over the lanes before this one and over all. */
-GPU_INLINE uint32_t
-sum_before(uint32_t n, unsigned lane, uint32_t *all)
-{
-    uint32_t before = 0;
-    *all = 0;
-    GPU_UNROLL
-    for (int bit = 0; bit < 3; bit++) {
-        uint32_t mask = gpu_ballot((n >> bit & 1) != 0);
-        before += count_of(mask & ((1u << lane) - 1)) << bit;
-        *all += count_of(mask) << bit;
-    }
-    return before;
-}
-
-GPU_KERNEL(W4_GPU_ALIGN_THREADS, w4_align, w4_gpu_align, p)
-{
-    GPU_SHARED(uint32_t, counts, W4_GPU_EXPERTS_MAX);
-    GPU_SHARED(uint32_t, starts, W4_GPU_ALIGN_THREADS);
-    GPU_SHARED(uint32_t, mine, ALIGN_WAVES);
-    unsigned thread = gpu_thread();
-    unsigned lane = thread % LANES;
-    unsigned wave = thread / LANES;
-    uint32_t expert = gpu_block_x();
-    for (uint32_t e = thread; e < p.n_experts; e += W4_GPU_ALIGN_THREADS) {
-        counts[e] = 0;
-    }
-    gpu_barrier();
-
-    /* Each wave has a run of slots, in which it keeps their order. */
-    uint32_t share = (p.n_slots + ALIGN_WAVES - 1) / ALIGN_WAVES;
-    share = round_up(share, LANES * RUN);
-    uint32_t first = wave * share;
-    uint32_t last = first + share;
-    int32_t experts[RUN];
-    uint32_t all;
-    uint32_t n = 0;
-    for (uint32_t s = first; s < last && s < p.n_slots; s += LANES * RUN) {
-        uint32_t mask = slots_of_expert(&p, s + lane * RUN, expert, experts);
-        GPU_UNROLL
-        for (int i = 0; i < RUN; i++) {
-            if (experts[i] >= 0) {
-                gpu_count(&counts[experts[i]], 1);
-            }
-        }
-        sum_before(count_of(mask), lane, &all);
-        n += all;
-    }
-    if (lane == 0) {
-        mine[wave] = n;
-    }
-    gpu_barrier();
-
-    /* Rows of the experts before this one. */
-    uint32_t start = 0;
-    for (uint32_t e = thread; e < expert; e += W4_GPU_ALIGN_THREADS) {
-        start += round_up(counts[e], p.block_size);
-    }
-    starts[thread] = start;
-    gpu_barrier();
-    for (uint32_t half = W4_GPU_ALIGN_THREADS / 2; half > 0; half /= 2) {
-        if (thread < half) {
-            starts[thread] += starts[thread + half];
-        }
-        gpu_barrier();
-    }
-    start = starts[0];
-    uint32_t end = start + counts[expert];
-    uint32_t padded = start + round_up(counts[expert], p.block_size);
-    for (uint32_t i = end + thread; i < padded; i += W4_GPU_ALIGN_THREADS) {
-        p.sorted_slots[i] = (int32_t)p.n_slots;
-    }
-    for (uint32_t i = start / p.block_size + thread; i < padded / p.block_size;
-            i += W4_GPU_ALIGN_THREADS) {
-        p.expert_ids[i] = (int32_t)expert;
-    }
-    if (expert == p.n_experts - 1 && thread == 0) {
-        *p.n_padded = (int32_t)padded;
-    }
-
-    uint32_t at = start;
-    for (unsigned w = 0; w < wave; w++) {
-        at += mine[w];
-    }
-    for (uint32_t s = first; s < last && s < p.n_slots; s += LANES * RUN) {
-        uint32_t slot = s + lane * RUN;
-        uint32_t mask = slots_of_expert(&p, slot, expert, experts);
-        uint32_t to = at + sum_before(count_of(mask), lane, &all);
-        GPU_UNROLL
-        for (int i = 0; i < RUN; i++) {
-            if ((mask >> i & 1) != 0) {
-                p.sorted_slots[to++] = (int32_t)(slot + i);
-            }
-        }
-        at += all;
-    }
+    weigh(&p, token, lane, chosen, (double)logit_of(&p, row, first));
 }

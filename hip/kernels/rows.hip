@@ -3,12 +3,129 @@
 /*
  * What is done with whole rows.
  *
+ * w4_logits: tokens times rows of weights. A wave has a row of weights and some
+ * tokens. grid: x tokens / W4_GPU_LOGITS_TOKENS, y rows / waves.
  * w4_reduce: the sum of a token's slots, in their order. grid: x tokens, y 4
  * columns a thread.
  * w4_activate: the activation of rows. grid: x rows, y columns.
  * w4_clear: rows of zeros. grid: x rows, y columns.
  */
-#include "blocks.h"
+#include "routing.h"
+
+/* ------------------------------------------------------------------ logits */
+
+/* 8 numbers of a row, from a multiple of 8 on. */
+GPU_INLINE void
+load8(float v[8], const void *row, uint32_t type, uint32_t first, bool aligned)
+{
+    if (!aligned) {
+        GPU_UNROLL
+        for (uint32_t j = 0; j < 8; j++) {
+            v[j] = gpu_load_float(row, type, first + j);
+        }
+    } else if (type == W4MOE_F32) {
+        struct gpu_u4 a = gpu_read4(row, 4 * first);
+        struct gpu_u4 b = gpu_read4(row, 4 * first + 16);
+        GPU_UNROLL
+        for (int j = 0; j < 4; j++) {
+            v[j] = gpu_from_bits(a.v[j]);
+            v[4 + j] = gpu_from_bits(b.v[j]);
+        }
+    } else {
+        struct gpu_u4 a = gpu_read4(row, 2 * first);
+        GPU_UNROLL
+        for (int j = 0; j < 8; j++) {
+            uint32_t bits = a.v[j / 2] >> 16 * (j % 2) & 0xFFFF;
+            v[j] = type == W4MOE_F16 ? gpu_f16_to_float(bits)
+                                     : gpu_bf16_to_float(bits);
+        }
+    }
+}
+
+GPU_INLINE float
+sum_of_wave(float x)
+{
+    x += gpu_shuffle_xor<1>(x);
+    x += gpu_shuffle_xor<2>(x);
+    x += gpu_shuffle_xor<4>(x);
+    x += gpu_shuffle_xor<8>(x);
+    return x + gpu_shuffle_xor<16>(x);
+}
+
+GPU_INLINE float
+finish_dot(const struct w4_gpu_dots *dots, uint32_t row, float sum)
+{
+    if (dots->is_gate) {
+        return (float)((double)dots->factor * w4_route_sigmoid((double)sum));
+    }
+    return dots->bias == nullptr
+                   ? sum
+                   : sum + gpu_load_float(dots->bias, dots->bias_type, row);
+}
+
+/* A row of weights and N tokens. Each lane has a 32nd of the columns, in runs
+ * of 8, and adds them up in their order, however they are loaded. */
+template <uint32_t N>
+GPU_INLINE void
+dots_of_tokens(const struct w4_gpu_logits *p, const struct w4_gpu_dots *dots,
+        uint32_t row, uint32_t first_token)
+{
+    uint32_t lane = gpu_thread() % LANES;
+    uint64_t row_bytes =
+            (uint64_t)p->n_columns * (dots->weight_type == W4MOE_F32 ? 4 : 2);
+    const char *weight = (const char *)dots->weight + row * row_bytes;
+    const uint16_t *x[N];
+    float sum[N];
+    GPU_UNROLL
+    for (uint32_t t = 0; t < N; t++) {
+        /* Behind the last token it once more. */
+        uint64_t token = first_token + t < p->n_tokens ? first_token + t
+                                                       : p->n_tokens - 1;
+        x[t] = (const uint16_t *)p->x + token * p->x_stride;
+        sum[t] = 0.0f;
+    }
+    for (uint32_t c = 8 * lane; c < p->n_columns; c += 8 * LANES) {
+        float w[8];
+        load8(w, weight, dots->weight_type, c, true);
+        GPU_UNROLL
+        for (uint32_t t = 0; t < N; t++) {
+            float v[8];
+            load8(v, x[t], p->x_type, c, p->aligned != 0);
+            GPU_UNROLL
+            for (int j = 0; j < 8; j++) {
+                sum[t] = gpu_fma(v[j], w[j], sum[t]);
+            }
+        }
+    }
+    GPU_UNROLL
+    for (uint32_t t = 0; t < N; t++) {
+        float all = sum_of_wave(sum[t]);
+        if (lane == 0 && first_token + t < p->n_tokens) {
+            dots->out[(uint64_t)(first_token + t) * dots->n_rows + row] =
+                    finish_dot(dots, row, all);
+        }
+    }
+}
+
+GPU_KERNEL(W4_GPU_THREADS, w4_logits, w4_gpu_logits, p)
+{
+    uint32_t row = gpu_block_y() * (W4_GPU_THREADS / LANES) +
+                   (uint32_t)gpu_uniform((int)(gpu_thread() / LANES));
+    uint32_t token = gpu_block_x() * W4_GPU_LOGITS_TOKENS;
+    bool is_gate = row >= p.router.n_rows;
+    struct w4_gpu_dots dots = is_gate ? p.gate : p.router;
+    row -= is_gate ? p.router.n_rows : 0;
+    if (row >= dots.n_rows) {
+        return;
+    }
+    if (p.n_tokens - token == 1) {
+        dots_of_tokens<1>(&p, &dots, row, token);
+    } else {
+        dots_of_tokens<W4_GPU_LOGITS_TOKENS>(&p, &dots, row, token);
+    }
+}
+
+/* ------------------------------------------------------------------- sums */
 
 /* Slots whose sums are on their way at a time. */
 enum { REDUCE_AHEAD = 8 };
@@ -21,9 +138,8 @@ reduce_load(const struct w4_gpu_reduce *p, uint32_t token, uint32_t choice,
     struct gpu_u4 none = {{0, 0, 0, 0}};
     uint64_t slot = (uint64_t)token * p->choices + choice;
     bool is_here = choice < p->choices &&
-                   (p->ids == nullptr ||
-                           gpu_local_expert(p->ids[slot], p->expert_map,
-                                   p->n_experts_global, p->n_experts) >= 0);
+                   (p->ids == nullptr || gpu_local_expert(p->ids[slot],
+                                                 &p->local, p->n_experts) >= 0);
     return is_here ? gpu_load4(p->sums + slot * p->n_columns, column * 4)
                    : none;
 }
@@ -50,6 +166,19 @@ GPU_KERNEL(W4_GPU_THREADS, w4_reduce, w4_gpu_reduce, p)
             }
         }
     }
+    for (uint32_t s = 0; s < p.n_shared; s++) {
+        uint32_t slot = token * p.n_shared + s;
+        const float *sums = p.shared_sums + (uint64_t)slot * p.n_columns;
+        struct gpu_u4 v = gpu_load4(sums, column * 4);
+        float factor = p.shared_factor;
+        if (p.shared_factors != nullptr) {
+            factor = gpu_from_bits(gpu_load1(p.shared_factors, slot * 4));
+        }
+        GPU_UNROLL
+        for (int c = 0; c < 4; c++) {
+            sum[c] = gpu_fma(factor, gpu_from_bits(v.v[c]), sum[c]);
+        }
+    }
     uint64_t at = token * p.out_stride + column;
     GPU_UNROLL
     for (int c = 0; c < 4; c++) {
@@ -59,6 +188,8 @@ GPU_KERNEL(W4_GPU_THREADS, w4_reduce, w4_gpu_reduce, p)
         gpu_store_float(p.out, p.type, at + c, sum[c]);
     }
 }
+
+/* ------------------------------------------------------------ activations */
 
 GPU_KERNEL(W4_GPU_THREADS, w4_activate, w4_gpu_activate, p)
 {

@@ -45,7 +45,7 @@ local_of(const struct align_case *c, int32_t id)
     if (id < 0 || (size_t)id >= c->n_global) {
         return -1;
     }
-    int32_t local = c->with_map ? c->map[id] : id;
+    int32_t local = c->with_map ? c->map[id] : id - (int32_t)c->first;
     return local >= 0 && (size_t)local < c->n_experts ? local : -1;
 }
 
@@ -86,11 +86,12 @@ align_is_good(
             .expert_ids = hip_words(n_blocks),
             .n_padded = hip_words(1),
             .ids = hip_copy_of(c->ids, c->n_slots * 4),
-            .expert_map =
-                    c->with_map ? hip_copy_of(c->map, c->n_global * 4) : NULL,
+            .local = {.map = c->with_map ? hip_copy_of(c->map, c->n_global * 4)
+                                         : NULL,
+                    .n_global = (uint32_t)c->n_global,
+                    .first = (uint32_t)c->first},
             .n_slots = (uint32_t)c->n_slots,
             .n_experts = (uint32_t)c->n_experts,
-            .n_experts_global = (uint32_t)c->n_global,
             .block_size = (uint32_t)c->block_size,
     };
     hip_kernel_run(kernel, p.n_experts, W4_GPU_ALIGN_THREADS, &p);
@@ -104,7 +105,7 @@ align_is_good(
                memcmp(experts, a.expert_ids, blocks_used * 4) == 0 &&
                hip_words_intact(experts, n_blocks, blocks_used);
     HIP_OK(hipFree((void *)(uintptr_t)p.ids));
-    HIP_OK(hipFree((void *)(uintptr_t)p.expert_map));
+    HIP_OK(hipFree((void *)(uintptr_t)p.local.map));
     free(slots);
     free(experts);
     free(n_padded);

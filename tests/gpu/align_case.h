@@ -16,6 +16,8 @@ struct align_case {
     size_t n_slots;
     size_t n_experts;
     size_t n_global;
+    /** The first of them that is here, without a map. */
+    size_t first;
     size_t block_size;
     int32_t ids[ALIGN_MAX_SLOTS];
     int32_t map[ALIGN_MAX_EXPERTS];

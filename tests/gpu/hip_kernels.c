@@ -59,21 +59,34 @@ find(const char *name)
     return function;
 }
 
+static hipError_t
+run(const char *name, unsigned x, unsigned y, unsigned n_threads, void *args)
+{
+    void *params[] = {args};
+    hipError_t error = hipModuleLaunchKernel(
+            find(name), x, y, 1, n_threads, 1, 1, 0, NULL, params, NULL);
+    return error == hipSuccess ? hipDeviceSynchronize() : error;
+}
+
 hipError_t
 hip_kernel_try(
         const char *name, unsigned n_blocks, unsigned n_threads, void *args)
 {
-    void *params[] = {args};
-    hipError_t error = hipModuleLaunchKernel(
-            find(name), n_blocks, 1, 1, n_threads, 1, 1, 0, NULL, params, NULL);
-    return error == hipSuccess ? hipDeviceSynchronize() : error;
+    return run(name, n_blocks, 1, n_threads, args);
 }
 
 void
 hip_kernel_run(
         const char *name, unsigned n_blocks, unsigned n_threads, void *args)
 {
-    hip_expect_ok(hip_kernel_try(name, n_blocks, n_threads, args), name);
+    hip_expect_ok(run(name, n_blocks, 1, n_threads, args), name);
+}
+
+void
+hip_kernel_run_grid(const char *name, unsigned x, unsigned y,
+        unsigned n_threads, void *args)
+{
+    hip_expect_ok(run(name, x, y, n_threads, args), name);
 }
 
 int32_t *

@@ -20,7 +20,11 @@ extern void hip_kernels_unload(void);
 extern void hip_kernel_run(
         const char *name, unsigned n_blocks, unsigned n_threads, void *args);
 
-/** The same, for kernels that may fail. */
+/** On a grid of x * y workgroups. */
+extern void hip_kernel_run_grid(const char *name, unsigned x, unsigned y,
+        unsigned n_threads, void *args);
+
+/** As hip_kernel_run(), for kernels that may fail. */
 extern hipError_t hip_kernel_try(
         const char *name, unsigned n_blocks, unsigned n_threads, void *args);
 

@@ -143,6 +143,12 @@ gpu_round(float x)
     return rintf(x);
 }
 
+GPU_INLINE double
+gpu_sqrt(double x)
+{
+    return sqrt(x);
+}
+
 GPU_INLINE float
 gpu_scale(float x, int n)
 {

@@ -3,6 +3,7 @@
 /* The kernels themselves, in the layout of gfx12. */
 #define W4_HOST_LAYOUT 12
 
+#include "../../hip/kernels/align.hip"
 #include "../../hip/kernels/dot_bf16.hip"
 #include "../../hip/kernels/dot_f16.hip"
 #include "../../hip/kernels/mma_bf16.hip"

@@ -415,9 +415,13 @@ START_TEST(calls_that_are_too_large)
     memset(map, 0xFF, sizeof(map));
     args.expert_map = map;
     args.n_experts_global = 4097;
+    args.ids = problem.args.ids;
+    args.weights = problem.args.weights;
     ck_assert_int_eq(w4moe_forward(layer, ws, &args), W4MOE_UNSUPPORTED);
     expect_in(w4moe_ctx_error(ctx),
             "a map of 4097 experts; from host memory at most 4096");
+    args.ids = NULL;
+    args.weights = NULL;
     args.n_experts_global = 513;
     ck_assert_int_eq(w4moe_forward(layer, ws, &args), W4MOE_UNSUPPORTED);
     expect_in(w4moe_ctx_error(ctx),

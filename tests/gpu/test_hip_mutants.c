@@ -89,6 +89,7 @@ route(const char *kernel)
             .n_tokens = TOKENS,
             .n_experts = EXPERTS,
             .top_k = TOP_K,
+            .kind = W4MOE_ROUTER_SOFTMAX_TOPK,
             .scale = 1,
     };
     (void)hip_kernel_try(kernel, 1, W4_GPU_THREADS, &p);

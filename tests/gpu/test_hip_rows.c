@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * Copyright (C) 2026 The w4moe authors */
-/* The kernels of the HIP backend that are not products: align and route, by
- * themselves and against w4moe_align() and w4moe_route(); activations. */
+/* The kernels of the HIP backend that group slots, by themselves: align against
+ * w4moe_align(), spread, count. Activations. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -48,7 +48,8 @@ START_TEST(align)
     for (size_t i = 0; i < 60; i++) {
         c.n_experts = experts[oracle_below(&rng, 6)];
         c.with_map = (int)oracle_below(&rng, 2);
-        c.n_global = c.n_experts * (c.with_map ? 1 + oracle_below(&rng, 3) : 1);
+        c.n_global = c.n_experts * (1 + oracle_below(&rng, 3));
+        c.first = oracle_below(&rng, c.n_global - c.n_experts + 1);
         c.block_size = blocks[oracle_below(&rng, 8)];
         c.n_slots = oracle_below(&rng, i % 8 == 0 ? 3000 : 300);
         align_draw(&c, &rng);
@@ -94,180 +95,99 @@ START_TEST(align_of_many_experts)
 }
 END_TEST
 
-/* ------------------------------------------------------------------- route */
-
-struct route_case {
-    size_t n_tokens;
-    size_t n_experts;
-    size_t top_k;
-    w4moe_dtype dtype;
-    w4moe_router router;
-    /** [T][E], as they are passed. */
-    void *logits;
-};
+/* -------------------------------------------------------- spread and count */
 
 static void
-run_route(const struct route_case *c, int32_t **ids, float **weights)
+check_spread(size_t n_tokens, size_t n_experts, size_t block_size)
 {
-    size_t n_slots = c->n_tokens * c->top_k;
-    size_t n_bytes = c->n_tokens * c->n_experts * w4moe_dtype_size(c->dtype);
-    void *logits = hip_copy_of(c->logits, n_bytes);
-    int32_t *words = hip_words(n_slots);
-    struct w4_gpu_route p = {
-            .ids = hip_words(n_slots),
-            .weights = (float *)(void *)words,
-            .logits = logits,
-            .logits_type = c->dtype,
-            .n_tokens = (uint32_t)c->n_tokens,
-            .n_experts = (uint32_t)c->n_experts,
-            .top_k = (uint32_t)c->top_k,
-            .renormalize = c->router.renormalize != 0,
-            .scale = c->router.scale,
+    size_t padded = (n_tokens + block_size - 1) / block_size * block_size;
+    size_t n_rows = n_experts * padded;
+    size_t n_blocks = n_rows / block_size;
+    struct w4_gpu_spread p = {
+            .sorted_slots = hip_words(n_rows),
+            .expert_ids = hip_words(n_blocks),
+            .n_padded = hip_words(1),
+            .n_tokens = (uint32_t)n_tokens,
+            .n_experts = (uint32_t)n_experts,
+            .block_size = (uint32_t)block_size,
     };
-    unsigned per_block = W4_GPU_THREADS / 32;
-    hip_kernel_run("w4_route", (p.n_tokens + per_block - 1) / per_block,
-            W4_GPU_THREADS, &p);
-    *ids = hip_words_back(p.ids, n_slots);
-    *weights = (float *)(void *)hip_words_back(words, n_slots);
-    ck_assert(hip_words_intact(*ids, n_slots, n_slots));
-    ck_assert(hip_words_intact((int32_t *)(void *)*weights, n_slots, n_slots));
-    HIP_OK(hipFree(logits));
-}
-
-static void
-check_route(const struct route_case *c)
-{
-    size_t n_slots = c->n_tokens * c->top_k;
-    int32_t *ids = oracle_alloc(n_slots, 4);
-    float *weights = oracle_alloc(n_slots, 4);
-    int32_t *got_ids;
-    float *got_weights;
-    ck_assert_int_eq(w4moe_route(cpu, ids, weights, c->logits, c->dtype, 0,
-                             c->n_tokens, c->n_experts, c->top_k, &c->router),
-            W4MOE_OK);
-    run_route(c, &got_ids, &got_weights);
-    for (size_t i = 0; i < n_slots; i++) {
-        ck_assert_msg(got_ids[i] == ids[i],
-                "%zu of %zu: slot %zu is %d, not %d", c->top_k, c->n_experts, i,
-                got_ids[i], ids[i]);
-        double want = (double)weights[i];
-        double off = fabs((double)got_weights[i] - want);
-        ck_assert_msg(off <= TOL_ROUTE * want + 0x1p-126,
-                "%zu of %zu: weight %zu is %a, not %a", c->top_k, c->n_experts,
-                i, (double)got_weights[i], want);
+    hip_kernel_run_grid("w4_spread",
+            (unsigned)(padded + W4_GPU_THREADS - 1) / W4_GPU_THREADS,
+            p.n_experts, W4_GPU_THREADS, &p);
+    int32_t *slots = hip_words_back(p.sorted_slots, n_rows);
+    int32_t *experts = hip_words_back(p.expert_ids, n_blocks);
+    int32_t *n_padded = hip_words_back(p.n_padded, 1);
+    for (size_t i = 0; i < n_rows; i++) {
+        size_t t = i % padded;
+        size_t slot = t < n_tokens ? t * n_experts + i / padded
+                                   : n_tokens * n_experts;
+        ck_assert_int_eq(slots[i], (int32_t)slot);
+        ck_assert_int_eq(experts[i / block_size], (int32_t)(i / padded));
     }
-    free(ids);
-    free(weights);
-    free(got_ids);
-    free(got_weights);
+    ck_assert_int_eq(*n_padded, (int32_t)n_rows);
+    ck_assert(hip_words_intact(slots, n_rows, n_rows));
+    ck_assert(hip_words_intact(experts, n_blocks, n_blocks));
+    ck_assert(hip_words_intact(n_padded, 1, 1));
+    free(slots);
+    free(experts);
+    free(n_padded);
 }
 
-/* Logits of which many are equal, many far from the others, or neither. */
-static void
-draw_logits(const struct route_case *c, struct oracle_rng *rng)
+START_TEST(spread)
 {
-    size_t kind = oracle_below(rng, 4);
-    for (size_t i = 0; i < c->n_tokens * c->n_experts; i++) {
-        double v = oracle_uniform(rng, -6, 6);
-        v = kind == 0 ? floor(v) : kind == 1 ? 15 * v : v;
-        if (kind == 2 && i % c->n_experts != 0 && oracle_below(rng, 3) == 0) {
-            v = (double)-INFINITY;
+    static const size_t sizes[][3] = {{1, 1, 1}, {1, 3, 8}, {257, 1, 16},
+            {300, 2, 64}, {64, 4, 64}, {256, 3, 1}};
+    hip_kernels_load(hip_archs[_i]);
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+        check_spread(sizes[i][0], sizes[i][1], sizes[i][2]);
+    }
+    hip_kernels_unload();
+}
+END_TEST
+
+static void
+check_count(const struct align_case *c)
+{
+    int32_t *expected = oracle_alloc(c->n_global, 4);
+    struct w4_gpu_count p = {
+            .counts = hip_words(c->n_global),
+            .ids = hip_copy_of(c->ids, c->n_slots * 4),
+            .n_slots = (uint32_t)c->n_slots,
+            .n_experts = (uint32_t)c->n_global,
+    };
+    for (size_t i = 0; i < c->n_slots; i++) {
+        if (c->ids[i] >= 0 && (size_t)c->ids[i] < c->n_global) {
+            expected[c->ids[i]]++;
         }
-        oracle_store(c->logits, c->dtype, i, v);
     }
+    hip_kernel_run("w4_count",
+            (p.n_experts + W4_GPU_ALIGN_THREADS - 1) / W4_GPU_ALIGN_THREADS,
+            W4_GPU_ALIGN_THREADS, &p);
+    int32_t *counts = hip_words_back(p.counts, c->n_global);
+    ck_assert_int_eq(memcmp(counts, expected, c->n_global * 4), 0);
+    ck_assert(hip_words_intact(counts, c->n_global, c->n_global));
+    HIP_OK(hipFree((void *)(uintptr_t)p.ids));
+    free(counts);
+    free(expected);
 }
+
+START_TEST(count)
+{
+    static const size_t experts[] = {1, 8, 128, 1024, 1025, ALIGN_MAX_EXPERTS};
+    static struct align_case c;
+    struct oracle_rng rng = {0x8190};
+    hip_kernels_load(hip_archs[_i]);
+    for (size_t i = 0; i < 12; i++) {
+        c.n_experts = c.n_global = experts[i % 6];
+        c.n_slots = 1 + oracle_below(&rng, i < 6 ? 3000 : 60);
+        align_draw(&c, &rng);
+        check_count(&c);
+    }
+    hip_kernels_unload();
+}
+END_TEST
 
 static const w4moe_dtype types[3] = {W4MOE_F32, W4MOE_F16, W4MOE_BF16};
-
-static struct route_case
-route_case_of(size_t n_tokens, size_t n_experts, size_t top_k, unsigned i)
-{
-    struct route_case c = {
-            .n_tokens = n_tokens,
-            .n_experts = n_experts,
-            .top_k = top_k,
-            .dtype = types[i % 3],
-            .router = {.struct_size = sizeof(c.router),
-                    .kind = W4MOE_ROUTER_SOFTMAX_TOPK,
-                    .renormalize = i % 2,
-                    .scale = i % 4 < 2 ? 1 : 2.5f},
-            .logits = oracle_alloc(n_tokens * n_experts, 4),
-    };
-    return c;
-}
-
-START_TEST(route)
-{
-    static const size_t experts[] = {1, 2, 8, 31, 32, 33, 60, 128, 256, 513};
-    static const size_t choices[] = {1, 2, 3, 8, 10, 32, 33, 64};
-    struct oracle_rng rng = {0x8200};
-    unsigned n = 0;
-    hip_kernels_load(hip_archs[_i]);
-    for (size_t e = 0; e < 10; e++) {
-        for (size_t k = 0; k < 8 && choices[k] <= experts[e]; k++) {
-            for (int again = 0; again < 2; again++, n++) {
-                struct route_case c =
-                        route_case_of(1 + n % 17, experts[e], choices[k], n);
-                draw_logits(&c, &rng);
-                check_route(&c);
-                free(c.logits);
-            }
-        }
-    }
-    hip_kernels_unload();
-}
-END_TEST
-
-START_TEST(route_of_many_experts)
-{
-    static const size_t experts[N_HIP_ARCHS] = {2049, 3000, ALIGN_MAX_EXPERTS};
-    struct oracle_rng rng = {0x8280};
-    hip_kernels_load(hip_archs[_i]);
-    for (unsigned n = 0; n < 4; n++) {
-        struct route_case c =
-                route_case_of(3, experts[_i], W4_GPU_TOP_K_MAX, n);
-        draw_logits(&c, &rng);
-        check_route(&c);
-        free(c.logits);
-    }
-    hip_kernels_unload();
-}
-END_TEST
-
-/* With NaN among a token's logits its weights are NaN and its ids experts; with
- * nothing but NaN, too. Other tokens do not notice. */
-START_TEST(route_of_nan)
-{
-    struct oracle_rng rng = {0x8300};
-    hip_kernels_load(hip_archs[_i]);
-    for (unsigned n = 0; n < 12; n++) {
-        struct route_case c = route_case_of(3, 40, 8, n);
-        int32_t *ids[2];
-        float *weights[2];
-        draw_logits(&c, &rng);
-        run_route(&c, &ids[0], &weights[0]);
-        size_t n_nans = n % 4 == 0 ? 40 : n % 4 == 1 ? 35 : 1;
-        for (size_t i = 0; i < n_nans; i++) {
-            oracle_store(c.logits, c.dtype, 40 + (7 * i + n) % 40, (double)NAN);
-        }
-        run_route(&c, &ids[1], &weights[1]);
-        for (size_t i = 0; i < 24; i++) {
-            int is_second = i / 8 == 1;
-            ck_assert_int_ge(ids[1][i], 0);
-            ck_assert_int_lt(ids[1][i], 40);
-            ck_assert(is_second ? isnan(weights[1][i])
-                                : weights[1][i] == weights[0][i] &&
-                                          ids[1][i] == ids[0][i]);
-        }
-        for (int i = 0; i < 2; i++) {
-            free(ids[i]);
-            free(weights[i]);
-        }
-        free(c.logits);
-    }
-    hip_kernels_unload();
-}
-END_TEST
 
 /* -------------------------------------------------------------- activations */
 
@@ -458,8 +378,8 @@ int
 main(void)
 {
     const TTest *const tests[] = {align, align_of_the_most,
-            align_of_many_experts, route, route_of_many_experts, route_of_nan,
-            activate, activate_of_nan_and_infinity};
+            align_of_many_experts, spread, count, activate,
+            activate_of_nan_and_infinity};
     return hip_run_tests("hip rows", tests, sizeof(tests) / sizeof(tests[0]),
             setup, teardown);
 }

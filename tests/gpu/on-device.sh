@@ -6,7 +6,7 @@
 #
 # Runs the tests of `make check-gpu-programs` on the GPU of this machine, from a
 # build folder that may have come from another one: all of BUILD's tests, or
-# those named (bytes, forward, gemm, route, rows). With --sanitizer under
+# those named (bytes, forward, gemm, layer, route, rows). With --sanitizer under
 # NVIDIA's compute-sanitizer: memcheck, racecheck, initcheck or synccheck;
 # COMPUTE_SANITIZER says where it is. Shared libraries that this machine lacks
 # may be in BUILD/libraries.
@@ -30,7 +30,7 @@ fi
 [ $# -ge 1 ] || usage
 build=$(cd "$1" && pwd)
 shift
-[ $# -gt 0 ] || set -- bytes forward gemm route rows
+[ $# -gt 0 ] || set -- bytes forward gemm layer route rows
 
 # Contexts of a GPU do not survive fork().
 export CK_FORK=no

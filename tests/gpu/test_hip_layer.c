@@ -1,0 +1,348 @@
+/* SPDX-License-Identifier: MIT
+ * Copyright (C) 2026 The w4moe authors */
+/* w4moe_forward() of the HIP backend with shared experts, routers that start
+ * from hidden states, parts of a layer, and counts, against float64; from host
+ * and from device memory, which must give the same bytes. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../../hip/kernels/params.h"
+#include "hip_context.h"
+#include "layer_case.h"
+
+static w4moe_ctx *ctx;
+
+static void
+teardown(void)
+{
+    hip_context_end(ctx);
+}
+
+static const w4moe_dtype types[3] = {W4MOE_F32, W4MOE_F16, W4MOE_BF16};
+
+/* 5 tokens, or enough for blocks, with tiles and without matrices. */
+static struct layer_what
+usual(uint64_t seed)
+{
+    static const size_t sizes[4][4] = {{64, 32, 32, 32}, {96, 64, 32, 64},
+            {80, 40, 40, 40}, {160, 96, 32, 32}};
+    const size_t *size = sizes[seed % 4];
+    struct layer_what what = {
+            .routed = {.seed = seed,
+                    .n_experts = 8,
+                    .hidden = size[0],
+                    .inter = size[1],
+                    .w13_group = size[2],
+                    .w2_group = size[3],
+                    .kind = W4MOE_ACT_SILU,
+                    .form = (unsigned)(seed / 2 % N_WEIGHT_FORMS),
+                    .dtype = types[1 + seed % 2],
+                    .n_tokens = seed % 3 == 0 ? 37 : 1 + seed % 5,
+                    .top_k = 2,
+                    .out_pad = 5},
+            .router = {.kind = W4MOE_ROUTER_SOFTMAX_TOPK,
+                    .renormalize = 1,
+                    .scale = 1.5f},
+    };
+    return what;
+}
+
+/* The call from both kinds of memory. */
+static void
+check_call(struct layer_case *c, unsigned flags)
+{
+    void *host = layer_case_run(c, ctx, flags, 1);
+    layer_case_judge(c, flags, host);
+    void *device = layer_case_run(c, ctx, flags, 0);
+    layer_case_judge(c, flags, device);
+    layer_case_same(c, host, device, "from device memory");
+    free(host);
+    free(device);
+}
+
+static const unsigned flags_of[] = {0, W4MOE_ACCUMULATE,
+        W4MOE_ROUTER_WEIGHT_ON_INPUT, W4MOE_NO_SHARED,
+        W4MOE_BATCH_INVARIANT | W4MOE_ACCUMULATE,
+        W4MOE_NO_SHARED | W4MOE_ACCUMULATE | W4MOE_BATCH_INVARIANT,
+        W4MOE_BATCH_INVARIANT | W4MOE_ROUTER_WEIGHT_ON_INPUT};
+
+enum { N_FLAGS = sizeof(flags_of) / sizeof(flags_of[0]) };
+
+/* With and without gate, with a scale, of another I. */
+START_TEST(shared_experts)
+{
+    static const size_t inters[] = {32, 64, 96, 24};
+    ctx = hip_context(hip_archs[_i], 0);
+    for (unsigned i = 0; i < 4 * N_FLAGS; i++) {
+        struct layer_what what = usual(0x7000 + 28 * (uint64_t)_i + i);
+        struct layer_case c;
+        what.n_shared = 1 + i % 3;
+        what.shared_inter = inters[i / 2 % 4];
+        what.gate_dtype = i % 4 != 0 ? types[i % 3] : W4MOE_DTYPE_NONE;
+        what.shared_scale = i % 5 < 2 ? 0 : 2.5f;
+        layer_case_open(&c, ctx, &what);
+        check_call(&c, flags_of[i % N_FLAGS]);
+        layer_case_close(&c);
+    }
+}
+END_TEST
+
+/* More of them than slots that do without blocks. */
+START_TEST(many_shared_experts)
+{
+    ctx = hip_context(hip_archs[_i], 0);
+    struct layer_what what = usual(0x7100 + (uint64_t)_i);
+    struct layer_case c;
+    what.routed.n_tokens = 3;
+    what.n_shared = W4_GPU_SHARED_MAX;
+    what.shared_inter = 32;
+    what.gate_dtype = W4MOE_BF16;
+    layer_case_open(&c, ctx, &what);
+    check_call(&c, 0);
+    layer_case_close(&c);
+}
+END_TEST
+
+/* Without shared experts a call with NO_SHARED is the same call. */
+START_TEST(without_shared_experts)
+{
+    ctx = hip_context(hip_archs[_i], 0);
+    for (unsigned i = 0; i < 4; i++) {
+        struct layer_what what = usual(0x7180 + i);
+        struct layer_case c;
+        layer_case_open(&c, ctx, &what);
+        void *plain = layer_case_run(&c, ctx, 0, 1);
+        void *same = layer_case_run(&c, ctx, W4MOE_NO_SHARED, 1);
+        layer_case_same(&c, plain, same, "with NO_SHARED");
+        free(plain);
+        free(same);
+        layer_case_close(&c);
+    }
+}
+END_TEST
+
+static const w4moe_router_kind kinds[] = {W4MOE_ROUTER_SOFTMAX_TOPK,
+        W4MOE_ROUTER_TOPK_SOFTMAX, W4MOE_ROUTER_SIGMOID,
+        W4MOE_ROUTER_SIGMOID_TOP1, W4MOE_ROUTER_SQRT_SOFTPLUS};
+
+enum { N_ROUTERS = sizeof(kinds) / sizeof(kinds[0]) };
+
+static void
+set_router(struct layer_what *what, unsigned i)
+{
+    w4moe_router *router = &what->router;
+    router->kind = kinds[i % N_ROUTERS];
+    router->renormalize = i % 2;
+    router->weight_dtype = types[i % 3];
+    router->bias_dtype = i % 4 < 2 ? types[i / 2 % 3] : W4MOE_DTYPE_NONE;
+    if (router->kind == W4MOE_ROUTER_SIGMOID ||
+            router->kind == W4MOE_ROUTER_SQRT_SOFTPLUS) {
+        router->correction_bias_dtype = types[i / 3 % 3];
+        router->n_group = i % 3 == 0 ? 0 : 4;
+        router->topk_group = i % 3 == 0 ? 0 : 2;
+    }
+}
+
+/* Every kind of router from hidden states alone; some with a shared gate in
+ * the same launch. */
+START_TEST(routers_from_hidden_states)
+{
+    ctx = hip_context(hip_archs[_i], 0);
+    for (unsigned i = 0; i < 4 * N_ROUTERS; i++) {
+        struct layer_what what = usual(0x7200 + 20 * (uint64_t)_i + i);
+        struct layer_case c;
+        set_router(&what, i);
+        if (i % 3 == 1) {
+            what.n_shared = 1;
+            what.shared_inter = 32;
+            what.gate_dtype = types[i / 3 % 3];
+        }
+        what.routed.x_pad = i % 4 == 3 ? 3 : 0;
+        layer_case_open(&c, ctx, &what);
+        layer_case_use_router(&c);
+        check_call(&c, i % 2 == 0 ? 0 : W4MOE_BATCH_INVARIANT);
+        layer_case_close(&c);
+    }
+}
+END_TEST
+
+/* Experts from the 5th on, of 19; ids that are none among them; a map, which
+ * goes before. */
+START_TEST(parts_of_a_layer)
+{
+    static const int32_t map[19] = {
+            -1, 2, -1, 0, 3, -1, 1, -1, 7, -1, 5, -1, 4, 6, 8, 100, -1, -1, -1};
+    static const int32_t bad[5] = {-1, 19, INT32_MAX, INT32_MIN, 1 << 24};
+    ctx = hip_context(hip_archs[_i], 0);
+    for (unsigned i = 0; i < 16; i++) {
+        struct layer_what what = usual(0x7300 + 16 * (uint64_t)_i + i);
+        struct layer_case c;
+        struct oracle_rng rng = {what.routed.seed};
+        what.first_expert = i % 8 == 7 ? 11 : 5;
+        what.n_global = 19;
+        what.routed.top_k = 3;
+        layer_case_open(&c, ctx, &what);
+        for (size_t s = 0; s < what.routed.n_tokens * 3 && i % 2 == 0; s++) {
+            if (oracle_below(&rng, 5) == 0) {
+                c.p.ids[s] = bad[oracle_below(&rng, 5)];
+            }
+        }
+        c.p.args.expert_map = i % 4 == 1 ? map : NULL;
+        check_call(&c, i % 3 == 0 ? W4MOE_ACCUMULATE : 0);
+        layer_case_close(&c);
+    }
+}
+END_TEST
+
+/* Two halves of a layer, one of which has the shared experts: the second adds
+ * to what the first has computed. */
+START_TEST(a_layer_in_two_parts)
+{
+    ctx = hip_context(hip_archs[_i], 0);
+    for (unsigned i = 0; i < 4; i++) {
+        struct layer_what what = usual(0x7400 + 4 * (uint64_t)_i + i);
+        struct layer_case c;
+        what.first_expert = 8 * (i % 2);
+        what.n_global = 16;
+        what.n_shared = 2;
+        what.shared_inter = 40;
+        set_router(&what, i);
+        layer_case_open(&c, ctx, &what);
+        layer_case_use_router(&c);
+        check_call(&c, i % 2 == 0 ? W4MOE_NO_SHARED : W4MOE_ACCUMULATE);
+        layer_case_close(&c);
+    }
+}
+END_TEST
+
+/* A workspace of a larger layer does for a smaller one. */
+START_TEST(the_workspace_of_another_layer)
+{
+    ctx = hip_context(hip_archs[_i], 0);
+    struct layer_what large = usual(0x7500);
+    struct layer_what small = usual(0x7500);
+    struct layer_case c[2];
+    w4moe_workspace *ws = NULL;
+    uint16_t out[2][37 * 64];
+    large.routed.n_tokens = small.routed.n_tokens = 37;
+    large.n_shared = 3;
+    large.shared_inter = 64;
+    small.n_shared = 2;
+    small.shared_inter = 32;
+    small.gate_dtype = W4MOE_F32;
+    layer_case_open(&c[0], ctx, &large);
+    layer_case_open(&c[1], ctx, &small);
+    for (int i = 0; i < 2; i++) {
+        w4moe_forward_args args = c[1].p.args;
+        args.flags = W4MOE_HOST_IO;
+        args.out = out[i];
+        args.out_stride = 0;
+        ck_assert_int_eq(
+                w4moe_workspace_create(c[i].layer, &ws, 40, 2), W4MOE_OK);
+        ck_assert_int_eq(w4moe_forward(c[1].layer, ws, &args), W4MOE_OK);
+        w4moe_workspace_destroy(ws);
+    }
+    ck_assert_int_eq(memcmp(out[0], out[1], sizeof(out[0])), 0);
+    layer_case_close(&c[0]);
+    layer_case_close(&c[1]);
+}
+END_TEST
+
+/* ---------------------------------------------------------------- refusals */
+
+static void
+expect_refusal(struct layer_case *c, w4moe_forward_args *args, const char *text)
+{
+    w4moe_workspace *ws = NULL;
+    ck_assert_int_eq(
+            w4moe_workspace_create(c->layer, &ws, args->n_tokens, args->top_k),
+            W4MOE_OK);
+    ck_assert_int_eq(w4moe_forward(c->layer, ws, args), W4MOE_UNSUPPORTED);
+    ck_assert_msg(strstr(w4moe_ctx_error(ctx), text) != NULL, "%s",
+            w4moe_ctx_error(ctx));
+    w4moe_workspace_destroy(ws);
+}
+
+/* What only this backend refuses. */
+START_TEST(refusals)
+{
+    static float logits[4096];
+    static int32_t counts[5000];
+    static uint16_t out[64];
+    ctx = hip_context(hip_archs[_i], 0);
+    struct layer_what what = usual(0x7600);
+    struct layer_case c;
+    what.routed.n_tokens = 1;
+    what.n_global = 5000;
+    layer_case_open(&c, ctx, &what);
+    w4moe_forward_args args = c.p.args;
+    args.out = out;
+    args.flags = W4MOE_HOST_IO;
+    args.expert_counts = counts;
+    expect_refusal(
+            &c, &args, "counts of 5000 experts; from host memory at most 4096");
+    layer_case_close(&c);
+
+    what.n_global = 66;
+    what.router.kind = W4MOE_ROUTER_SIGMOID;
+    what.router.n_group = 33;
+    what.router.topk_group = 3;
+    layer_case_open(&c, ctx, &what);
+    args.ids = NULL;
+    args.weights = NULL;
+    args.expert_counts = NULL;
+    args.router_logits = logits;
+    args.logits_dtype = W4MOE_F32;
+    expect_refusal(&c, &args, "a router of 33 groups; backend hip takes 32");
+    layer_case_close(&c);
+
+    what.n_global = 600;
+    what.router.n_group = 0;
+    layer_case_open(&c, ctx, &what);
+    args.flags = 0;
+    expect_refusal(&c, &args,
+            "scores of 600 experts; this workspace takes those of 512");
+    layer_case_close(&c);
+}
+END_TEST
+
+/* A layer that the CPU takes. */
+START_TEST(too_many_shared_experts)
+{
+    w4moe_ctx *cpu = NULL;
+    w4moe_layer *layer = NULL;
+    struct layer_what what = usual(0x7680);
+    struct layer_case c;
+    what.n_shared = W4_GPU_SHARED_MAX + 1;
+    what.shared_inter = 8;
+    ctx = hip_context(hip_archs[_i], 0);
+    ck_assert_int_eq(hip_context_try(&cpu, "cpu", 0, 0), W4MOE_OK);
+    layer_case_open(&c, cpu, &what);
+    w4moe_layer_desc desc = {
+            .struct_size = sizeof(desc),
+            .w13 = &c.packed[0],
+            .w2 = &c.packed[1],
+            .activation = c.p.activation,
+            .shared_w13 = &c.packed[2],
+            .shared_w2 = &c.packed[3],
+    };
+    ck_assert_int_eq(
+            w4moe_layer_create(ctx, &layer, &desc, 0), W4MOE_UNSUPPORTED);
+    ck_assert_str_eq(w4moe_ctx_error(ctx),
+            "layer: 65 shared experts; backend hip takes 64");
+    layer_case_close(&c);
+    w4moe_ctx_destroy(cpu);
+}
+END_TEST
+
+int
+main(void)
+{
+    const TTest *const tests[] = {shared_experts, many_shared_experts,
+            without_shared_experts, routers_from_hidden_states,
+            parts_of_a_layer, a_layer_in_two_parts,
+            the_workspace_of_another_layer, refusals, too_many_shared_experts};
+    return hip_run_tests("hip layer", tests, sizeof(tests) / sizeof(tests[0]),
+            NULL, teardown);
+}

@@ -90,12 +90,4 @@
  */
 #define TOL_ROUTE_64 0x1p-22
 
-/**
- * Router weights of one implementation against another's, relative: both have
- * expf() of a difference (rounded: up to 104 half units, of which those below
- * 2^-126 / 2^-24 do not count, and 4), a sum of up to 4096 terms in an order of
- * its own (a random walk of half units, 64), a quotient and a product.
- */
-#define TOL_ROUTE (2 * (104 + 4 + 64 + 2) * TOL_HALF_ULP)
-
 #endif

@@ -10,6 +10,7 @@
 #include "hip_call.h"
 #include "hip_context.h"
 #include "hip_ways.h"
+#include "layer_case.h"
 
 static w4moe_ctx *ctx;
 static struct hip_open_way way;
@@ -101,11 +102,53 @@ START_TEST(a_call_from_host_memory)
 }
 END_TEST
 
+/* Launches of a call with all that a layer can have: logits and gates, route,
+ * count; of each kind of experts blocks if there are many slots, w13, w2; the
+ * sum. Shared experts that are left out cost nothing. */
+START_TEST(launches_of_a_whole_layer)
+{
+    static const struct {
+        size_t n_tokens;
+        unsigned flags;
+        unsigned launches;
+    } calls[] = {{1, 0, 8}, {1, W4MOE_NO_SHARED, 5}, {20, 0, 8}, {33, 0, 10},
+            {33, W4MOE_NO_SHARED, 7}, {1, W4MOE_BATCH_INVARIANT, 10}};
+    ctx = hip_context(hip_archs[_i], 0);
+    for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++) {
+        struct layer_what what = {
+                .routed = {.seed = 0x6800 + i,
+                        .n_experts = 6,
+                        .hidden = 64,
+                        .inter = 32,
+                        .w13_group = 32,
+                        .w2_group = 32,
+                        .kind = W4MOE_ACT_SILU,
+                        .dtype = W4MOE_BF16,
+                        .n_tokens = calls[i].n_tokens,
+                        .top_k = 2},
+                .n_shared = 2,
+                .shared_inter = 32,
+                .gate_dtype = W4MOE_BF16,
+                .router = {.kind = W4MOE_ROUTER_SIGMOID,
+                        .weight_dtype = W4MOE_BF16},
+        };
+        struct layer_case c;
+        layer_case_open(&c, ctx, &what);
+        layer_case_use_router(&c);
+        fake_hip_reset();
+        free(layer_case_run(&c, ctx, calls[i].flags, 0));
+        ck_assert_uint_eq(
+                fake_hip_count("hipModuleLaunchKernel"), calls[i].launches);
+        layer_case_close(&c);
+    }
+}
+END_TEST
+
 int
 main(void)
 {
-    const TTest *const tests[] = {
-            a_call_is_launches_alone, a_call_from_host_memory};
+    const TTest *const tests[] = {a_call_is_launches_alone,
+            a_call_from_host_memory, launches_of_a_whole_layer};
     return hip_run_tests("hip calls", tests, sizeof(tests) / sizeof(tests[0]),
             NULL, teardown);
 }

@@ -79,14 +79,28 @@ failed(struct life *life, w4moe_status status, const char *text)
     return status != W4MOE_OK;
 }
 
+static int
+layer_has_router(const w4moe_layer *layer)
+{
+    w4moe_layer_info info = {.struct_size = sizeof(info)};
+    return w4moe_layer_get_info(layer, &info) == W4MOE_OK &&
+           info.has_router_weight;
+}
+
 static void
 call(struct life *life, const w4moe_ctx *ctx, const w4moe_layer *layer)
 {
     static uint16_t out[64 * 64];
+    static int32_t counts[4];
     w4moe_workspace *ws = NULL;
     w4moe_forward_args args = problem.args;
     memset(out, 0, sizeof(out));
     args.out = out;
+    args.expert_counts = counts;
+    if (layer_has_router(layer)) {
+        args.ids = NULL;
+        args.weights = NULL;
+    }
     w4moe_status status = w4moe_workspace_create(layer, &ws, 64, 2);
     if (!failed(life, status, w4moe_ctx_error(ctx))) {
         status = w4moe_forward(layer, ws, &args);
@@ -95,9 +109,11 @@ call(struct life *life, const w4moe_ctx *ctx, const w4moe_layer *layer)
     w4moe_workspace_destroy(ws);
 }
 
+/* A layer with all that it can have. */
 static struct life
 live(void)
 {
+    static const uint16_t rows[4 * 64];
     struct life life;
     w4moe_ctx *ctx = NULL;
     w4moe_layer *layer = NULL;
@@ -106,6 +122,16 @@ live(void)
             .w13 = &w13,
             .w2 = &w2,
             .activation = problem.activation,
+            .router = {.struct_size = sizeof(desc.router),
+                    .kind = W4MOE_ROUTER_SIGMOID,
+                    .weight = rows,
+                    .weight_dtype = W4MOE_BF16,
+                    .correction_bias = rows,
+                    .correction_bias_dtype = W4MOE_F16},
+            .shared_w13 = &w13,
+            .shared_w2 = &w2,
+            .shared_gate = rows,
+            .shared_gate_dtype = W4MOE_BF16,
     };
     w4moe_status status = hip_context_try(&ctx, "hip", 0, 0);
     if (failed(&life, status, hip_context_failure())) {
@@ -131,12 +157,12 @@ static const struct {
         {"hipGetDeviceCount", "hipGetDeviceCount", 1},
         {"hipGetDeviceProperties", "hipGetDeviceProperties", 1},
         {"hipModuleLoadData", "hipModuleLoadData", 1},
-        {"hipModuleGetFunction", "hipModuleGetFunction", 57},
+        {"hipModuleGetFunction", "hipModuleGetFunction", 60},
         {"hipMalloc", "hipMalloc", 4},
         {"hipHostMalloc", "hipHostMalloc", 2},
         {"hipMemcpy", "hipMemcpy", 8},
         {"hipMemcpyAsync", "hipMemcpyAsync", 8},
-        {"hipModuleLaunchKernel", "hipModuleLaunchKernel", 6},
+        {"hipModuleLaunchKernel", "hipModuleLaunchKernel", 12},
         {"hipStreamSynchronize", "hipStreamSynchronize", 2},
 };
 

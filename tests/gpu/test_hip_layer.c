@@ -9,6 +9,7 @@
 
 #include "../../hip/kernels/params.h"
 #include "hip_context.h"
+#include "hip_device.h"
 #include "layer_case.h"
 
 static w4moe_ctx *ctx;
@@ -16,6 +17,7 @@ static w4moe_ctx *ctx;
 static void
 teardown(void)
 {
+    hip_device_order(0);
     hip_context_end(ctx);
 }
 
@@ -216,6 +218,34 @@ START_TEST(a_layer_in_two_parts)
 }
 END_TEST
 
+/* All of it, whatever the order of threads. */
+START_TEST(any_order_of_threads)
+{
+    ctx = hip_context(hip_archs[_i], 0);
+    for (unsigned i = 0; i < 4; i++) {
+        struct layer_what what = usual(0x7480 + i);
+        struct layer_case c;
+        what.n_shared = 2;
+        what.shared_inter = 32;
+        what.gate_dtype = W4MOE_F16;
+        set_router(&what, 2 + 2 * i);
+        layer_case_open(&c, ctx, &what);
+        layer_case_use_router(&c);
+        hip_device_order(0);
+        void *first = layer_case_run(&c, ctx, 0, 1);
+        for (uint64_t seed = 1; seed < 4; seed++) {
+            hip_device_order(seed);
+            void *again = layer_case_run(&c, ctx, 0, 0);
+            layer_case_judge(&c, 0, again);
+            layer_case_same(&c, first, again, "in another order of threads");
+            free(again);
+        }
+        free(first);
+        layer_case_close(&c);
+    }
+}
+END_TEST
+
 /* A workspace of a larger layer does for a smaller one. */
 START_TEST(the_workspace_of_another_layer)
 {
@@ -341,7 +371,7 @@ main(void)
 {
     const TTest *const tests[] = {shared_experts, many_shared_experts,
             without_shared_experts, routers_from_hidden_states,
-            parts_of_a_layer, a_layer_in_two_parts,
+            parts_of_a_layer, a_layer_in_two_parts, any_order_of_threads,
             the_workspace_of_another_layer, refusals, too_many_shared_experts};
     return hip_run_tests("hip layer", tests, sizeof(tests) / sizeof(tests[0]),
             NULL, teardown);

@@ -246,6 +246,42 @@ START_TEST(any_order_of_threads)
 }
 END_TEST
 
+/* With BATCH_INVARIANT tokens alone have the same bytes. */
+START_TEST(tokens_alone)
+{
+    static uint16_t some[160];
+    ctx = hip_context(hip_archs[_i], 0);
+    for (unsigned i = 0; i < 4; i++) {
+        struct layer_what what = usual(0x74C0 + i);
+        struct layer_case c;
+        w4moe_workspace *ws = NULL;
+        size_t n_bytes = what.routed.hidden * 2;
+        what.routed.n_tokens = 37;
+        what.n_shared = 1;
+        what.shared_inter = 32;
+        what.gate_dtype = W4MOE_BF16;
+        set_router(&what, i);
+        layer_case_open(&c, ctx, &what);
+        layer_case_use_router(&c);
+        char *all = layer_case_run(&c, ctx, W4MOE_BATCH_INVARIANT, 0);
+        ck_assert_int_eq(w4moe_workspace_create(c.layer, &ws, 1, 2), W4MOE_OK);
+        for (size_t t = 0; t < 37; t += 4) {
+            w4moe_forward_args args = c.p.args;
+            args.flags = W4MOE_HOST_IO | W4MOE_BATCH_INVARIANT;
+            args.x = (uint16_t *)c.p.x_rows + t * c.p.x_stride;
+            args.n_tokens = 1;
+            args.out = some;
+            args.out_stride = 0;
+            ck_assert_int_eq(w4moe_forward(c.layer, ws, &args), W4MOE_OK);
+            ck_assert_int_eq(memcmp(some, all + t * n_bytes, n_bytes), 0);
+        }
+        w4moe_workspace_destroy(ws);
+        free(all);
+        layer_case_close(&c);
+    }
+}
+END_TEST
+
 /* A workspace of a larger layer does for a smaller one. */
 START_TEST(the_workspace_of_another_layer)
 {
@@ -372,7 +408,8 @@ main(void)
     const TTest *const tests[] = {shared_experts, many_shared_experts,
             without_shared_experts, routers_from_hidden_states,
             parts_of_a_layer, a_layer_in_two_parts, any_order_of_threads,
-            the_workspace_of_another_layer, refusals, too_many_shared_experts};
+            tokens_alone, the_workspace_of_another_layer, refusals,
+            too_many_shared_experts};
     return hip_run_tests("hip layer", tests, sizeof(tests) / sizeof(tests[0]),
             NULL, teardown);
 }

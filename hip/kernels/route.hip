@@ -132,10 +132,24 @@ next_best(const struct w4_gpu_route *p, uint64_t row, unsigned lane,
 
 /* ------------------------------------------------------------------ scores */
 
+/* e^x, and scores, of numbers. Those of NaN do not matter: all weights of its
+ * token are NaN. */
+GPU_INLINE double
+number_or_zero(double x)
+{
+    return x == x ? x : 0.0;
+}
+
+GPU_INLINE double
+exp_of(double x)
+{
+    return w4_route_exp(number_or_zero(x));
+}
+
 GPU_INLINE double
 score_of(const struct w4_gpu_route *p, float logit)
 {
-    double x = (double)logit;
+    double x = number_or_zero((double)logit);
     return p->kind == W4MOE_ROUTER_SQRT_SOFTPLUS ? w4_route_sqrt_softplus(x)
                                                  : w4_route_sigmoid(x);
 }
@@ -253,7 +267,7 @@ denominator(
 {
     double sum = 0.0;
     for (uint32_t e = lane; e < p->n_experts; e += LANES) {
-        sum += w4_route_exp((double)logit_of(p, row, e) - max);
+        sum += exp_of((double)logit_of(p, row, e) - max);
     }
     return sum_of_lanes(sum);
 }
@@ -284,8 +298,8 @@ weigh(const struct w4_gpu_route *p, uint32_t token, unsigned lane,
     for (uint32_t i = 0; i < 2; i++) {
         bool is_one = lane + i * LANES < p->top_k;
         float logit = logit_of(p, row, is_one ? chosen[i] : 0);
-        double w = is_softmax ? w4_route_exp((double)logit - max)
-                              : score_of(p, logit);
+        double w =
+                is_softmax ? exp_of((double)logit - max) : score_of(p, logit);
         weight[i] = is_one ? w : 0.0;
     }
     double divisor = 1.0;

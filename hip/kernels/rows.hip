@@ -55,7 +55,7 @@ sum_of_wave(float x)
 GPU_INLINE float
 finish_dot(const struct w4_gpu_dots *dots, uint32_t row, float sum)
 {
-    if (dots->is_gate) {
+    if (dots->is_gate && sum == sum) {
         return (float)((double)dots->factor * w4_route_sigmoid((double)sum));
     }
     return dots->bias == nullptr

@@ -320,7 +320,9 @@ END_TEST
 static void
 expect_refusal(struct layer_case *c, w4moe_forward_args *args, const char *text)
 {
+    static uint16_t out[64];
     w4moe_workspace *ws = NULL;
+    args->out = out;
     ck_assert_int_eq(
             w4moe_workspace_create(c->layer, &ws, args->n_tokens, args->top_k),
             W4MOE_OK);
@@ -330,12 +332,23 @@ expect_refusal(struct layer_case *c, w4moe_forward_args *args, const char *text)
     w4moe_workspace_destroy(ws);
 }
 
+static w4moe_forward_args
+with_logits(const struct layer_case *c, const float *logits)
+{
+    w4moe_forward_args args = c->p.args;
+    args.flags = 0;
+    args.ids = NULL;
+    args.weights = NULL;
+    args.router_logits = logits;
+    args.logits_dtype = W4MOE_F32;
+    return args;
+}
+
 /* What only this backend refuses. */
 START_TEST(refusals)
 {
     static float logits[4096];
     static int32_t counts[5000];
-    static uint16_t out[64];
     ctx = hip_context(hip_archs[_i], 0);
     struct layer_what what = usual(0x7600);
     struct layer_case c;
@@ -343,7 +356,6 @@ START_TEST(refusals)
     what.n_global = 5000;
     layer_case_open(&c, ctx, &what);
     w4moe_forward_args args = c.p.args;
-    args.out = out;
     args.flags = W4MOE_HOST_IO;
     args.expert_counts = counts;
     expect_refusal(
@@ -355,18 +367,15 @@ START_TEST(refusals)
     what.router.n_group = 33;
     what.router.topk_group = 3;
     layer_case_open(&c, ctx, &what);
-    args.ids = NULL;
-    args.weights = NULL;
-    args.expert_counts = NULL;
-    args.router_logits = logits;
-    args.logits_dtype = W4MOE_F32;
+    args = with_logits(&c, logits);
+    args.flags = W4MOE_HOST_IO;
     expect_refusal(&c, &args, "a router of 33 groups; backend hip takes 32");
     layer_case_close(&c);
 
     what.n_global = 600;
     what.router.n_group = 0;
     layer_case_open(&c, ctx, &what);
-    args.flags = 0;
+    args = with_logits(&c, logits);
     expect_refusal(&c, &args,
             "scores of 600 experts; this workspace takes those of 512");
     layer_case_close(&c);

@@ -401,6 +401,9 @@ layer_case_judge(const struct layer_case *c, unsigned flags, const void *out)
     size_t hidden = c->what.routed.hidden;
     size_t n = c->what.routed.n_tokens * hidden;
     double *all = oracle_alloc(2 * n, sizeof(double));
+    if (c->p.args.ids == NULL && c->what.router.weight_on_input) {
+        flags |= W4MOE_ROUTER_WEIGHT_ON_INPUT;
+    }
     for (size_t t = 0; t < c->what.routed.n_tokens; t++) {
         struct sums sums = {all + t * hidden, all + n + t * hidden};
         for (size_t h = 0; h < hidden && (flags & W4MOE_ACCUMULATE) != 0; h++) {

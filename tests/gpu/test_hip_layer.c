@@ -136,6 +136,7 @@ set_router(struct layer_what *what, unsigned i)
     w4moe_router *router = &what->router;
     router->kind = kinds[i % N_ROUTERS];
     router->renormalize = i % 2;
+    router->weight_on_input = i % 5 == 3;
     router->weight_dtype = types[i % 3];
     router->bias_dtype = i % 4 < 2 ? types[i / 2 % 3] : W4MOE_DTYPE_NONE;
     if (router->kind == W4MOE_ROUTER_SIGMOID ||

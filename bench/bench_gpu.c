@@ -6,7 +6,10 @@
  * of several layers, so that weights come from memory and not from a cache; the
  * graph is replayed. Also shows that replays and repeats give the same bytes.
  *
- * usage: bench_gpu E,k,H,I,g bf16|fp16 T...
+ * usage: bench_gpu E,k,H,I,g bf16|fp16 [hidden] T...
+ *
+ * With "hidden" calls start from hidden states: a router with a weight, sigmoid
+ * scores and, of 8 groups, 4 chooses the experts.
  */
 #include <stdint.h>
 #include <stdio.h>
@@ -75,6 +78,7 @@ allocate(size_t size)
 struct shape {
     size_t n_experts, top_k, hidden, inter, group;
     w4moe_dtype dtype;
+    int from_hidden;
 };
 
 static void
@@ -116,6 +120,19 @@ make_layer(const struct shape *shape)
             .struct_size = sizeof(desc), .w13 = &w13, .w2 = &w2};
     desc.activation.struct_size = sizeof(desc.activation);
     desc.activation.kind = W4MOE_ACT_SILU;
+    uint16_t *router = allocate(shape->n_experts * shape->hidden * 2);
+    for (size_t i = 0; i < shape->n_experts * shape->hidden; i++) {
+        w4_store_float(router, shape->dtype, i, 0.02f * normal());
+    }
+    if (shape->from_hidden) {
+        desc.router = (w4moe_router){.struct_size = sizeof(desc.router),
+                .kind = W4MOE_ROUTER_SIGMOID,
+                .renormalize = 1,
+                .n_group = 8,
+                .topk_group = 4,
+                .weight = router,
+                .weight_dtype = shape->dtype};
+    }
     w4moe_layer *layer;
     check(w4moe_layer_create(context, &layer, &desc, W4MOE_LAYER_COPY),
             "layer");
@@ -123,6 +140,7 @@ make_layer(const struct shape *shape)
     free(w13.scales);
     free(w2.qweight);
     free(w2.scales);
+    free(router);
     return layer;
 }
 
@@ -213,6 +231,10 @@ run(w4moe_layer *const layers[LAYERS], const struct shape *shape, size_t T)
                     .ids = (const int32_t *)(dids + c * n_slots * 4),
                     .weights = (const float *)(dweights + c * n_slots * 4),
                     .stream = stream};
+            if (shape->from_hidden) {
+                args.ids = NULL;
+                args.weights = NULL;
+            }
             check(w4moe_forward(layers[c % LAYERS], ws, &args), "forward");
         }
         if (captured) {
@@ -271,22 +293,24 @@ main(int argc, char **argv)
     if (argc < 4 || sscanf(argv[1], "%zu,%zu,%zu,%zu,%zu", &shape.n_experts,
                             &shape.top_k, &shape.hidden, &shape.inter,
                             &shape.group) != 5) {
-        fprintf(stderr, "usage: bench_gpu E,k,H,I,g bf16|fp16 T...\n");
+        fprintf(stderr, "usage: bench_gpu E,k,H,I,g bf16|fp16 [hidden] T...\n");
         return 2;
     }
     shape.dtype = strcmp(argv[2], "fp16") == 0 ? W4MOE_F16 : W4MOE_BF16;
+    shape.from_hidden = strcmp(argv[3], "hidden") == 0;
     w4moe_ctx_options options = {
             .struct_size = sizeof(options), .backend = "hip"};
     w4moe_ctx *ctx = NULL;
     check(w4moe_ctx_create(&ctx, &options), "context");
     context = ctx;
     fputs(w4moe_ctx_describe(ctx), stdout);
-    printf("shape %s %s, %d layers in turn\n", argv[1], argv[2], LAYERS);
+    printf("shape %s %s, %d layers in turn%s\n", argv[1], argv[2], LAYERS,
+            shape.from_hidden ? ", from hidden states" : "");
     w4moe_layer *layers[LAYERS];
     for (int i = 0; i < LAYERS; i++) {
         layers[i] = make_layer(&shape);
     }
-    for (int i = 3; i < argc; i++) {
+    for (int i = 3 + shape.from_hidden; i < argc; i++) {
         run(layers, &shape, (size_t)strtoull(argv[i], NULL, 10));
     }
     for (int i = 0; i < LAYERS; i++) {

@@ -35,8 +35,11 @@ plan_staged(struct w4_gpu_workspace *own, const w4moe_workspace *ws)
     uint64_t n_slots = (uint64_t)ws->max_tokens * ws->top_k;
     uint64_t n_x = 0;
     uint64_t n_logits = 0;
-    own->staged_experts =
-            most_of(most_of(ws->n_experts, ws->n_logits), STAGED_EXPERTS);
+    /* Of more there are no routers. */
+    uint64_t n_experts = ws->n_experts_global <= W4_GPU_EXPERTS_MAX
+                                 ? ws->n_experts_global
+                                 : ws->n_experts;
+    own->staged_experts = most_of(n_experts, STAGED_EXPERTS);
     if (!take(own, &own->ids, n_slots, 4) ||
             !take(own, &own->weights, n_slots, 4) ||
             !w4_mul(&n_x, ws->max_tokens, ws->hidden_size) ||

@@ -30,7 +30,7 @@ w4_route_power(int64_t n)
     return power.value;
 }
 
-/** e^x of x <= 0. x = n ln 2 + r with |r| <= ln 2 / 2; the series of e^r up to
+/** e^x of x <= 0; of NaN anything. x = n ln 2 + r with |r| <= ln 2 / 2; the series of e^r up to
  * r^13 / 13!, whose rest is below 2^-57. */
 W4_ROUTE_INLINE double
 w4_route_exp(double x)
@@ -64,7 +64,8 @@ w4_route_exp(double x)
     sum = sum * r + 1.0;
     /* Two factors, because 2^n may be too small for one. */
     int64_t half = (int64_t)((uint64_t)(whole + 2048) >> 1) - 1024;
-    return sum * w4_route_power(half) * w4_route_power(whole - half);
+    return sum * w4_route_power(half) *
+           w4_route_power((int64_t)((uint64_t)whole - (uint64_t)half));
 }
 
 /** log(1 + z) of 0 <= z <= 1: 2 artanh(d / 2) with d = 2 z / (2 + z), whose

@@ -134,6 +134,8 @@ struct w4moe_workspace {
     size_t max_tokens;
     size_t top_k;
     size_t n_experts;
+    /** Experts of the model's layer. */
+    size_t n_experts_global;
     size_t hidden_size;
     size_t intermediate_size;
     /** Shared experts and their I; 0 without. */

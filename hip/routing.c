@@ -48,7 +48,7 @@ static w4moe_status
 make_logits(struct w4_gpu_call *call)
 {
     w4moe_forward_args *args = &call->args;
-    const uint32_t rows = W4_GPU_THREADS / 32;
+    const uint32_t waves = W4_GPU_THREADS / 32;
     struct w4_gpu_logits p = {
             .x = args->x,
             .x_stride = args->x_stride,
@@ -56,6 +56,9 @@ make_logits(struct w4_gpu_call *call)
             .aligned = call->aligned != 0,
             .n_tokens = (uint32_t)args->n_tokens,
             .n_columns = (uint32_t)w4_layer_hidden(call->layer),
+            .wave_rows = args->n_tokens < W4_GPU_LOGITS_ROWS_FROM
+                                 ? 1
+                                 : W4_GPU_LOGITS_ROWS,
     };
     if (args->ids == NULL && args->router_logits == NULL) {
         p.router = router_dots(call);
@@ -65,10 +68,11 @@ make_logits(struct w4_gpu_call *call)
     if (call->n_shared != 0 && call->gpu->shared_gate != NULL) {
         p.gate = gate_dots(call);
     }
+    uint32_t n_waves = (p.router.n_rows + p.wave_rows - 1) / p.wave_rows +
+                       (p.gate.n_rows + p.wave_rows - 1) / p.wave_rows;
     return w4_gpu_launch(call->err, gpu_of(call)->logits,
             (args->n_tokens + W4_GPU_LOGITS_TOKENS - 1) / W4_GPU_LOGITS_TOKENS,
-            (p.router.n_rows + p.gate.n_rows + rows - 1) / rows, W4_GPU_THREADS,
-            &p, call->stream);
+            (n_waves + waves - 1) / waves, W4_GPU_THREADS, &p, call->stream);
 }
 
 /* ------------------------------------------------------------------- route */

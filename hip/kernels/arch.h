@@ -12,6 +12,7 @@
  *       an array of n elements that a workgroup shares, aligned to 16 bytes;
  *       in the body of a kernel
  *   GPU_UNROLL               before a loop to be unrolled
+ *   GPU_ROLLED               before one that must not be
  *
  *   gpu_thread() gpu_block_x() gpu_block_y()      unsigned
  *   gpu_barrier()            of all threads of the workgroup; what they wrote

@@ -24,6 +24,7 @@
 #define GPU_SHARED(type, name, n)                                              \
     __attribute__((shared)) __attribute__((aligned(16))) static type name[n]
 #define GPU_UNROLL _Pragma("unroll")
+#define GPU_ROLLED _Pragma("unroll 1")
 #define GPU_UNROLL_STAGE GPU_UNROLL
 
 typedef short gpu_s2 __attribute__((ext_vector_type(2)));

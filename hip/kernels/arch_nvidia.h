@@ -20,6 +20,7 @@
             name(const __grid_constant__ struct type p)
 #define GPU_SHARED(type, name, n) __shared__ __align__(16) type name[n]
 #define GPU_UNROLL _Pragma("unroll")
+#define GPU_ROLLED _Pragma("unroll 1")
 #define GPU_UNROLL_STAGE _Pragma("unroll 1")
 #define GPU_HAS_MATRICES 1
 

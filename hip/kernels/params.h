@@ -29,6 +29,10 @@ enum {
     W4_GPU_THREADS = 256,
     /** Tokens of a wave of the kernel logits. */
     W4_GPU_LOGITS_TOKENS = 4,
+    /** Rows of weights of a wave there, where there are enough tokens to keep
+     * the device busy all the same. */
+    W4_GPU_LOGITS_ROWS = 4,
+    W4_GPU_LOGITS_ROWS_FROM = 256,
     /** Experts per token that the router kernel can choose, shared ones, and
      * groups of experts. */
     W4_GPU_TOP_K_MAX = 64,
@@ -207,6 +211,8 @@ struct w4_gpu_logits {
     uint32_t n_tokens;
     /** A multiple of 8. */
     uint32_t n_columns;
+    /** Rows of a wave: 1 or W4_GPU_LOGITS_ROWS. */
+    uint32_t wave_rows;
     struct w4_gpu_dots router;
     struct w4_gpu_dots gate;
 };

@@ -5,6 +5,9 @@
  *
  * w4_route: a wave has a token; a lane of it has every 32nd expert, and alone
  * reads and writes what is kept for it. grid: x tokens / waves.
+ *
+ * With few tokens the time is that of fetching the code, which each wave runs
+ * once: so loops stay loops.
  */
 #include "routing.h"
 
@@ -158,6 +161,7 @@ score_of(const struct w4_gpu_route *p, float logit)
 GPU_INLINE void
 keep_keys(const struct w4_gpu_route *p, uint64_t row, unsigned lane)
 {
+    GPU_ROLLED
     for (uint32_t e = lane; e < p->n_experts; e += LANES) {
         double c = score_of(p, logit_of(p, row, e));
         if (p->correction_bias != nullptr) {
@@ -219,11 +223,13 @@ keep_groups(const struct w4_gpu_route *p, uint64_t row, unsigned lane)
 {
     uint32_t length = p->n_experts / p->n_group;
     struct candidate mine = {0, lane};
+    GPU_ROLLED
     for (uint32_t g = 0; g < p->n_group; g++) {
         uint64_t key = group_key(p, row, lane, g, length);
         mine.key = g == lane ? key : mine.key;
     }
     uint32_t n_better = 0;
+    GPU_ROLLED
     for (uint32_t g = 0; g < p->n_group; g++) {
         uint64_t high = gpu_broadcast((uint32_t)(mine.key >> 32), g);
         struct candidate other = {
@@ -266,6 +272,7 @@ denominator(
         const struct w4_gpu_route *p, uint64_t row, unsigned lane, double max)
 {
     double sum = 0.0;
+    GPU_ROLLED
     for (uint32_t e = lane; e < p->n_experts; e += LANES) {
         sum += exp_of((double)logit_of(p, row, e) - max);
     }
@@ -339,6 +346,7 @@ GPU_KERNEL(W4_GPU_THREADS, w4_route, w4_gpu_route, p)
     struct candidate best = {~(uint64_t)0, 0};
     uint32_t first = 0;
     uint32_t chosen[2] = {0, 0};
+    GPU_ROLLED
     for (uint32_t j = 0; j < p.top_k; j++) {
         best = next_best(&p, row, lane, best);
         first = j == 0 ? best.expert : first;

@@ -3,8 +3,8 @@
 /*
  * What is done with whole rows.
  *
- * w4_logits: tokens times rows of weights. A wave has a row of weights and some
- * tokens. grid: x tokens / W4_GPU_LOGITS_TOKENS, y rows / waves.
+ * w4_logits: tokens times rows of weights. A wave has some of both. grid: x
+ * tokens / W4_GPU_LOGITS_TOKENS, y waves with rows / waves of a workgroup.
  * w4_reduce: the sum of a token's slots, in their order. grid: x tokens, y 4
  * columns a thread.
  * w4_activate: the activation of rows. grid: x rows, y columns.
@@ -63,45 +63,63 @@ finish_dot(const struct w4_gpu_dots *dots, uint32_t row, float sum)
                    : sum + gpu_load_float(dots->bias, dots->bias_type, row);
 }
 
-/* A row of weights and N tokens. Each lane has a 32nd of the columns, in runs
- * of 8, and adds them up in their order, however they are loaded. */
-template <uint32_t N>
+/* R rows of weights and N tokens. Each lane has a 32nd of the columns, in runs
+ * of 8, and adds them up in their order, however they are loaded; so a sum does
+ * not depend on what else the wave has. Behind the last token or row that is
+ * taken once more. */
+template <uint32_t N, uint32_t R>
 GPU_INLINE void
 dots_of_tokens(const struct w4_gpu_logits *p, const struct w4_gpu_dots *dots,
-        uint32_t row, uint32_t first_token)
+        uint32_t first_row, uint32_t first_token)
 {
     uint32_t lane = gpu_thread() % LANES;
     uint64_t row_bytes =
             (uint64_t)p->n_columns * (dots->weight_type == W4MOE_F32 ? 4 : 2);
-    const char *weight = (const char *)dots->weight + row * row_bytes;
+    const char *weight[R];
     const uint16_t *x[N];
-    float sum[N];
+    float sum[R][N];
+    GPU_UNROLL
+    for (uint32_t r = 0; r < R; r++) {
+        uint32_t last = dots->n_rows - 1;
+        uint32_t row = first_row + r < last ? first_row + r : last;
+        weight[r] = (const char *)dots->weight + row * row_bytes;
+    }
     GPU_UNROLL
     for (uint32_t t = 0; t < N; t++) {
-        /* Behind the last token it once more. */
-        uint64_t token = first_token + t < p->n_tokens ? first_token + t
-                                                       : p->n_tokens - 1;
+        uint32_t last = p->n_tokens - 1;
+        uint32_t token = first_token + t < last ? first_token + t : last;
         x[t] = (const uint16_t *)p->x + token * p->x_stride;
-        sum[t] = 0.0f;
+        GPU_UNROLL
+        for (uint32_t r = 0; r < R; r++) {
+            sum[r][t] = 0.0f;
+        }
     }
     for (uint32_t c = 8 * lane; c < p->n_columns; c += 8 * LANES) {
-        float w[8];
-        load8(w, weight, dots->weight_type, c, true);
+        float w[R][8];
+        GPU_UNROLL
+        for (uint32_t r = 0; r < R; r++) {
+            load8(w[r], weight[r], dots->weight_type, c, true);
+        }
         GPU_UNROLL
         for (uint32_t t = 0; t < N; t++) {
             float v[8];
             load8(v, x[t], p->x_type, c, p->aligned != 0);
             GPU_UNROLL
-            for (int j = 0; j < 8; j++) {
-                sum[t] = gpu_fma(v[j], w[j], sum[t]);
+            for (uint32_t r = 0; r < R; r++) {
+                GPU_UNROLL
+                for (int j = 0; j < 8; j++) {
+                    sum[r][t] = gpu_fma(v[j], w[r][j], sum[r][t]);
+                }
             }
         }
     }
     GPU_UNROLL
-    for (uint32_t t = 0; t < N; t++) {
-        float all = sum_of_wave(sum[t]);
-        if (lane == 0 && first_token + t < p->n_tokens) {
-            dots->out[(uint64_t)(first_token + t) * dots->n_rows + row] =
+    for (uint32_t i = 0; i < R * N; i++) {
+        uint32_t row = first_row + i / N;
+        uint32_t token = first_token + i % N;
+        float all = sum_of_wave(sum[i / N][i % N]);
+        if (lane == 0 && row < dots->n_rows && token < p->n_tokens) {
+            dots->out[(uint64_t)token * dots->n_rows + row] =
                     finish_dot(dots, row, all);
         }
     }
@@ -109,19 +127,24 @@ dots_of_tokens(const struct w4_gpu_logits *p, const struct w4_gpu_dots *dots,
 
 GPU_KERNEL(W4_GPU_THREADS, w4_logits, w4_gpu_logits, p)
 {
-    uint32_t row = gpu_block_y() * (W4_GPU_THREADS / LANES) +
-                   (uint32_t)gpu_uniform((int)(gpu_thread() / LANES));
+    uint32_t wave = gpu_block_y() * (W4_GPU_THREADS / LANES) +
+                    (uint32_t)gpu_uniform((int)(gpu_thread() / LANES));
     uint32_t token = gpu_block_x() * W4_GPU_LOGITS_TOKENS;
-    bool is_gate = row >= p.router.n_rows;
+    uint32_t router_waves =
+            (p.router.n_rows + p.wave_rows - 1) / p.wave_rows;
+    bool is_gate = wave >= router_waves;
     struct w4_gpu_dots dots = is_gate ? p.gate : p.router;
-    row -= is_gate ? p.router.n_rows : 0;
+    uint32_t row = (is_gate ? wave - router_waves : wave) * p.wave_rows;
     if (row >= dots.n_rows) {
         return;
     }
-    if (p.n_tokens - token == 1) {
-        dots_of_tokens<1>(&p, &dots, row, token);
+    if (p.wave_rows != 1) {
+        dots_of_tokens<W4_GPU_LOGITS_TOKENS, W4_GPU_LOGITS_ROWS>(
+                &p, &dots, row, token);
+    } else if (p.n_tokens - token == 1) {
+        dots_of_tokens<1, 1>(&p, &dots, row, token);
     } else {
-        dots_of_tokens<W4_GPU_LOGITS_TOKENS>(&p, &dots, row, token);
+        dots_of_tokens<W4_GPU_LOGITS_TOKENS, 1>(&p, &dots, row, token);
     }
 }
 

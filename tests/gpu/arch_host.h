@@ -16,6 +16,7 @@
  * within one program, which must not share them. */
 #define GPU_INLINE inline __attribute__((always_inline))
 #define GPU_UNROLL
+#define GPU_ROLLED
 #define GPU_UNROLL_STAGE
 #define GPU_HAS_MATRICES 1
 

@@ -373,10 +373,12 @@ START_TEST(refusals)
     expect_refusal(&c, &args, "a router of 33 groups; backend hip takes 32");
     layer_case_close(&c);
 
-    what.n_global = 600;
+    what.n_global = 0;
     what.router.n_group = 0;
     layer_case_open(&c, ctx, &what);
     args = with_logits(&c, logits);
+    args.n_experts_global = 600;
+    args.expert_map = counts;
     expect_refusal(&c, &args,
             "scores of 600 experts; this workspace takes those of 512");
     layer_case_close(&c);

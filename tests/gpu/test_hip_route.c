@@ -451,9 +451,11 @@ result_of(const struct logits_case *c, const struct w4_gpu_dots *dots)
     return (float *)(void *)words;
 }
 
-/* Of x from `shift` elements behind the begin of device memory on. */
+/* Of x from `shift` elements behind the begin of device memory on, with so many
+ * rows of weights in a wave. */
 static void
-run_logits(const struct logits_case *c, size_t shift, float *out[2])
+run_logits(const struct logits_case *c, size_t shift, uint32_t wave_rows,
+        float *out[2])
 {
     size_t n_x = c->n_tokens * c->x_stride;
     uint16_t *shifted = oracle_alloc(n_x + shift, 2);
@@ -466,16 +468,18 @@ run_logits(const struct logits_case *c, size_t shift, float *out[2])
             .aligned = shift % 8 == 0 && c->x_stride % 8 == 0,
             .n_tokens = (uint32_t)c->n_tokens,
             .n_columns = (uint32_t)c->hidden,
+            .wave_rows = wave_rows,
             .router = dots_of(c, &c->router),
             .gate = dots_of(c, &c->gate),
     };
     p.gate.is_gate = 1;
     p.gate.factor = c->factor;
-    size_t n_rows = c->router.n + c->gate.n;
+    size_t n_waves = (c->router.n + wave_rows - 1) / wave_rows +
+                     (c->gate.n + wave_rows - 1) / wave_rows;
     hip_kernel_run_grid("w4_logits",
             (unsigned)(c->n_tokens + W4_GPU_LOGITS_TOKENS - 1) /
                     W4_GPU_LOGITS_TOKENS,
-            (unsigned)(n_rows + W4_GPU_THREADS / 32 - 1) /
+            (unsigned)(n_waves + W4_GPU_THREADS / 32 - 1) /
                     (W4_GPU_THREADS / 32),
             W4_GPU_THREADS, &p);
     out[0] = result_of(c, &p.router);
@@ -542,7 +546,7 @@ check_tokens_alone(const struct logits_case *c, float *const all[2])
         float *out[2];
         one.n_tokens = 1;
         one.x = c->x + t * c->x_stride;
-        run_logits(&one, 0, out);
+        run_logits(&one, 0, 1, out);
         expect_same(all[0] + t * c->router.n, out[0], c->router.n, "logits");
         expect_same(all[1] + t * c->gate.n, out[1], c->gate.n, "gates");
         free(out[0]);
@@ -555,19 +559,22 @@ check_logits(struct logits_case *c, struct oracle_rng *rng)
 {
     size_t n_x = c->n_tokens * c->x_stride;
     float *out[2];
-    float *shifted[2];
+    float *other[2];
     c->x = oracle_alloc(n_x, 2);
     draw(c->x, c->x_dtype, n_x, 1, rng);
-    run_logits(c, 0, out);
+    run_logits(c, 0, 1, out);
     judge_logits(c, out);
-    run_logits(c, 1, shifted);
-    expect_same(out[0], shifted[0], c->n_tokens * c->router.n, "shifted");
-    expect_same(out[1], shifted[1], c->n_tokens * c->gate.n, "shifted");
-    check_tokens_alone(c, out);
-    for (int i = 0; i < 2; i++) {
-        free(out[i]);
-        free(shifted[i]);
+    for (size_t shift = 0; shift < 2; shift++) {
+        run_logits(c, shift, W4_GPU_LOGITS_ROWS, other);
+        expect_same(
+                out[0], other[0], c->n_tokens * c->router.n, "several rows");
+        expect_same(out[1], other[1], c->n_tokens * c->gate.n, "several rows");
+        free(other[0]);
+        free(other[1]);
     }
+    check_tokens_alone(c, out);
+    free(out[0]);
+    free(out[1]);
     free(c->x);
     free(c->router.weight);
     free(c->router.bias);

@@ -30,8 +30,8 @@ w4_route_power(int64_t n)
     return power.value;
 }
 
-/** e^x of x <= 0; of NaN anything. x = n ln 2 + r with |r| <= ln 2 / 2; the series of e^r up to
- * r^13 / 13!, whose rest is below 2^-57. */
+/** e^x of x <= 0; of NaN anything. x = n ln 2 + r with |r| <= ln 2 / 2; the
+ * series of e^r up to r^13 / 13!, whose rest is below 2^-57. */
 W4_ROUTE_INLINE double
 w4_route_exp(double x)
 {

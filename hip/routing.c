@@ -3,6 +3,7 @@
 /* Routing on the device: which experts a token has, and slots by expert. */
 #include <inttypes.h>
 
+#include "base/router_kinds.h"
 #include "call.h"
 
 static const struct w4_gpu *
@@ -82,14 +83,13 @@ static w4moe_status
 check_router(const struct w4_gpu_call *call)
 {
     const w4moe_router *router = &call->layer->router;
-    int has_scores = router->kind == W4MOE_ROUTER_SIGMOID ||
-                     router->kind == W4MOE_ROUTER_SQRT_SOFTPLUS;
     if (router->n_group > W4_GPU_GROUPS_MAX) {
         return w4_fail(call->err, W4MOE_UNSUPPORTED,
                 "forward: a router of %u groups; backend hip takes %d",
                 (unsigned)router->n_group, W4_GPU_GROUPS_MAX);
     }
-    if (has_scores && call->args.n_experts_global > call->ws->staged_experts) {
+    if (w4_router_has_scores(router->kind) &&
+            call->args.n_experts_global > call->ws->staged_experts) {
         return w4_fail(call->err, W4MOE_UNSUPPORTED,
                 "forward: scores of %zu experts; this workspace takes those "
                 "of %" PRIu64,

@@ -6,6 +6,7 @@
 #ifndef W4_FORMAT_ROUTER_PART_H
 #define W4_FORMAT_ROUTER_PART_H
 
+#include "base/router_kinds.h"
 #include "io/safetensors.h"
 
 enum w4_router_part {
@@ -25,9 +26,8 @@ w4_router_part_fits(enum w4_router_part part, const struct w4_tensor *tensor,
         size_t n_experts, size_t hidden_size)
 {
     int is_weight = part == W4_ROUTER_WEIGHT;
-    int is_float = tensor->dtype == W4MOE_F32 || tensor->dtype == W4MOE_F16 ||
-                   tensor->dtype == W4MOE_BF16;
-    return is_float && tensor->n_dims == (is_weight ? 2u : 1u) &&
+    return w4_router_takes(tensor->dtype) &&
+           tensor->n_dims == (is_weight ? 2u : 1u) &&
            tensor->shape[0] == n_experts &&
            (!is_weight || tensor->shape[1] == hidden_size);
 }

@@ -143,8 +143,7 @@ check_router(struct w4_source *source)
     w4moe_router *router = &source->config.router;
     for (size_t i = 0; i < source->n_layers; i++) {
         if (source->layers[i].router[W4_ROUTER_CORRECTION_BIAS] != NULL &&
-                router->kind != W4MOE_ROUTER_SIGMOID &&
-                router->kind != W4MOE_ROUTER_SQRT_SOFTPLUS) {
+                !w4_router_has_scores(router->kind)) {
             *router = (w4moe_router){.struct_size = sizeof(*router)};
         }
     }

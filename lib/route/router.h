@@ -9,21 +9,7 @@
 #include <w4moe/route.h>
 
 #include "base/err.h"
-
-/** Whether logits, and a router's arrays, may be of this type. */
-static inline int
-w4_router_takes(w4moe_dtype dtype)
-{
-    return dtype == W4MOE_F32 || dtype == W4MOE_F16 || dtype == W4MOE_BF16;
-}
-
-/** Whether a kind chooses by scores, to which a bias may be added and of which
- * groups may be made; the others choose by logits. */
-static inline int
-w4_router_has_scores(w4moe_router_kind kind)
-{
-    return kind == W4MOE_ROUTER_SIGMOID || kind == W4MOE_ROUTER_SQRT_SOFTPLUS;
-}
+#include "base/router_kinds.h"
 
 /** What is left of a router without its arrays. */
 static inline void

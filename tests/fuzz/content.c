@@ -8,6 +8,7 @@
 
 #include "base/bytes.h"
 #include "fuzz.h"
+#include "sink.h"
 
 /* ------------------------------------------------------------------ reading */
 
@@ -68,28 +69,10 @@ fuzz_content_read(struct fuzz_content *c, const struct w4_st_set *set)
 
 /* ------------------------------------------------------------------ writing */
 
-/* What is written, as far as there is room. */
-struct sink {
-    uint8_t *out;
-    size_t room;
-    size_t size;
-};
-
-static void
-put(struct sink *sink, const void *bytes, size_t n)
-{
-    if (n <= sink->room - sink->size) {
-        memcpy(sink->out + sink->size, bytes, n);
-        sink->size += n;
-    } else {
-        sink->size = sink->room;
-    }
-}
-
 static void
 put_text(struct sink *sink, const char *text)
 {
-    put(sink, text, strlen(text));
+    sink_put(sink, text, strlen(text));
 }
 
 static void
@@ -102,7 +85,7 @@ put_string(struct sink *sink, const char *text)
         snprintf(escape, sizeof(escape), "\\u%04x", byte);
         int is_plain =
                 byte >= 0x20 && byte < 0x7F && byte != '"' && byte != '\\';
-        put(sink, is_plain ? text : escape, is_plain ? 1 : 6);
+        sink_put(sink, is_plain ? text : escape, is_plain ? 1 : 6);
     }
     put_text(sink, "\"");
 }
@@ -139,7 +122,7 @@ static void
 put_header(struct sink *sink, const struct fuzz_content *c)
 {
     uint64_t begin = 0;
-    put(sink, "\0\0\0\0\0\0\0", 8);
+    sink_put(sink, "\0\0\0\0\0\0\0", 8);
     put_text(sink, "{");
     for (size_t i = 0; i < c->n_items; i++) {
         struct fuzz_item pad = pad_of(i, c->items[i].n_bytes);
@@ -173,7 +156,7 @@ put_data(struct sink *sink, const struct fuzz_item *item)
     for (uint64_t at = 0; at < item->n_bytes && sink->size < sink->room;
             at += n_data) {
         uint64_t left = item->n_bytes - at;
-        put(sink, data, (size_t)(left < n_data ? left : n_data));
+        sink_put(sink, data, (size_t)(left < n_data ? left : n_data));
     }
 }
 
@@ -186,7 +169,7 @@ fuzz_content_write(const struct fuzz_content *c, uint8_t *out, size_t room)
     for (size_t i = 0; i < c->n_items; i++) {
         struct fuzz_item pad = pad_of(i, c->items[i].n_bytes);
         put_data(&sink, &c->items[i]);
-        put(&sink, pad.data, (size_t)pad.n_bytes);
+        sink_put(&sink, pad.data, (size_t)pad.n_bytes);
     }
     if (sink.size >= room) {
         return 0;

@@ -13,6 +13,7 @@
 #include "fuzz.h"
 #include "io/gguf_file.h"
 #include "io/gguf_types.h"
+#include "sink.h"
 #include "test_random.h"
 
 enum { TENSORS_MAX = 256, N_TENSORS_AT = 8, PAD = 32 };
@@ -117,37 +118,19 @@ change_tensors(struct w4_gguf_tensor *tensors, size_t n, char name[256])
 
 /* ----------------------------------------------------------------- writing */
 
-/* What is written, as far as there is room. */
-struct sink {
-    uint8_t *out;
-    size_t room;
-    size_t size;
-};
-
-static void
-put(struct sink *sink, const void *bytes, size_t n)
-{
-    if (n <= sink->room - sink->size) {
-        memcpy(sink->out + sink->size, bytes, n);
-        sink->size += n;
-    } else {
-        sink->size = sink->room;
-    }
-}
-
 static void
 put_number(struct sink *sink, uint64_t number, size_t n)
 {
     uint8_t bytes[8];
     w4_store_le64(bytes, number);
-    put(sink, bytes, n);
+    sink_put(sink, bytes, n);
 }
 
 static void
 put_padding(struct sink *sink, size_t alignment)
 {
     while (sink->size < sink->room && sink->size % alignment != 0) {
-        put(sink, "", 1);
+        sink_put(sink, "", 1);
     }
 }
 
@@ -174,7 +157,7 @@ put_entries(struct sink *sink, const struct w4_gguf_tensor *tensors, size_t n,
     uint64_t offset = 0;
     for (size_t i = 0; i < n; i++) {
         put_number(sink, strlen(tensors[i].name), 8);
-        put(sink, tensors[i].name, strlen(tensors[i].name));
+        sink_put(sink, tensors[i].name, strlen(tensors[i].name));
         put_number(sink, tensors[i].n_dims, 4);
         for (uint32_t d = 0; d < tensors[i].n_dims; d++) {
             put_number(sink, tensors[i].shape[d], 8);
@@ -197,14 +180,14 @@ write_file(struct sink *sink, const struct w4_gguf_file *file,
             return 0;
         }
     }
-    put(sink, file->map.data, file->entries);
+    sink_put(sink, file->map.data, file->entries);
     put_entries(sink, tensors, n, sizes, file->alignment);
     put_padding(sink, (size_t)file->alignment);
     for (size_t i = 0; i < n; i++) {
         for (uint64_t left = sizes[i]; left > 0 && sink->size < sink->room;) {
             uint64_t now =
                     left < tensors[i].n_bytes ? left : tensors[i].n_bytes;
-            put(sink, tensors[i].data, (size_t)now);
+            sink_put(sink, tensors[i].data, (size_t)now);
             left -= now;
         }
         put_padding(sink, (size_t)file->alignment);

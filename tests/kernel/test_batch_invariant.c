@@ -19,6 +19,10 @@ static const char *const source_names[] = {"ids", "logits", "hidden states"};
 /* All tokens of a batch, whose beginnings are calls of their own. */
 enum { T_ALL = 300, N_EXPERTS = 12, TOP_K = 3, ROW_MAX = 160 };
 
+/* Who has every number of tokens: no variant, those but the reference, which
+ * takes its time, or all. */
+enum every { NONE, FAST, ALL };
+
 /* What is tried with all tokens: H, matrices, types. */
 static const struct batch_case {
     const char *name;
@@ -26,9 +30,7 @@ static const struct batch_case {
     w4moe_order order;
     unsigned form;
     w4moe_dtype dtype;
-    /** Who has every number of tokens: all variants, those but the reference,
-     * which takes its time, or none. */
-    enum { NONE, FAST, ALL } every;
+    enum every every;
 } cases[] = {
         {"tile, symmetric, bf16", 64, W4MOE_ORDER_TILE, FORM_BF16, W4MOE_BF16,
                 ALL},
@@ -44,7 +46,7 @@ enum { N_CASES = sizeof(cases) / sizeof(cases[0]) };
 static struct context_variants variants;
 
 /* The case at work. */
-static int every;
+static enum every every;
 static struct forward_problem problem;
 static char label[80];
 static const w4moe_layer *layer;

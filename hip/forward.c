@@ -275,6 +275,11 @@ check_sizes(const struct w4_gpu_call *call)
 {
     const w4moe_forward_args *args = &call->args;
     size_t most = args->top_k > call->n_shared ? args->top_k : call->n_shared;
+    if (args->out_dtype != args->dtype) {
+        return w4_fail(call->err, W4MOE_UNSUPPORTED,
+                "forward: output of type %s; backend hip writes that of x",
+                w4moe_dtype_name(args->out_dtype));
+    }
     if ((uint64_t)args->n_tokens * most > UINT32_MAX / 64 ||
             args->top_k > W4_GPU_TOP_K_MAX) {
         return w4_fail(call->err, W4MOE_UNSUPPORTED,
@@ -338,4 +343,16 @@ w4_gpu_forward(const w4moe_layer *layer, w4moe_workspace *ws,
     status = run(&call, args);
     w4_gpu_leave(gpu, before);
     return status;
+}
+
+w4moe_status
+w4_gpu_choose_experts(const w4moe_layer *layer, w4moe_workspace *ws,
+        int32_t *ids, float *weights, const w4moe_forward_args *args)
+{
+    (void)ws;
+    (void)ids;
+    (void)weights;
+    (void)args;
+    return w4_fail(w4_ctx_err(layer->ctx), W4MOE_UNSUPPORTED,
+            "choose: backend hip does not give ids and weights out");
 }

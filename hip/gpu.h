@@ -266,6 +266,11 @@ extern w4moe_status w4_gpu_gemm(
 extern uint64_t w4_gpu_gemm_workspace(const w4moe_gemm_args *args);
 extern w4moe_status w4_gpu_activate(const w4moe_ctx *ctx, void *out,
         size_t out_stride, const void *in, size_t in_stride, w4moe_dtype dtype,
-        size_t n_rows, size_t n_out, const w4moe_activation *activation);
+        size_t n_out, const w4moe_activation *activation);
+extern w4moe_status w4_gpu_choose_experts(const w4moe_layer *layer,
+        w4moe_workspace *ws, int32_t *ids, float *weights,
+        const w4moe_forward_args *args);
+extern w4moe_status w4_gpu_combine(
+        const w4moe_ctx *ctx, const w4moe_combine_args *args);
 
 #endif

@@ -141,3 +141,11 @@ w4_gpu_activate(const w4moe_ctx *ctx, void *out, size_t out_stride,
     }
     return status;
 }
+
+w4moe_status
+w4_gpu_combine(const w4moe_ctx *ctx, const w4moe_combine_args *args)
+{
+    (void)args;
+    return w4_fail(w4_ctx_err(ctx), W4MOE_UNSUPPORTED,
+            "combine: backend hip does not add up rows in device memory");
+}

@@ -213,6 +213,49 @@ extern W4MOE_API const char *w4moe_ctx_describe(const w4moe_ctx *ctx);
 extern W4MOE_API w4moe_status w4moe_ctx_fail(const w4moe_ctx *ctx,
         w4moe_status status, const char *text) W4MOE_MUST_CHECK;
 
+/* ----------------------------------------------------------------- memory */
+
+/** Where memory is. On the CPU backend all three are the same. */
+typedef enum w4moe_memory {
+    W4MOE_MEMORY_HOST = 0,
+    /** Host memory that the device copies from and to at its full speed. */
+    W4MOE_MEMORY_PINNED = 1,
+    W4MOE_MEMORY_DEVICE = 2
+} w4moe_memory;
+
+/**
+ * Memory of a context, counted under its memory_limit: for buffers of callers,
+ * and of libraries between them and this one.
+ *
+ * Out: *memory_p, aligned to 64 bytes, not set to anything; release it with
+ *     w4moe_memory_free(). NULL if n_bytes is 0.
+ * Returns: W4MOE_OK; W4MOE_INVALID; W4MOE_NOMEM; W4MOE_DEVICE.
+ * Threads: any.
+ */
+extern W4MOE_API w4moe_status w4moe_memory_alloc(const w4moe_ctx *ctx,
+        void **memory_p, uint64_t n_bytes, w4moe_memory where) W4MOE_MUST_CHECK;
+
+/**
+ * Releases it.
+ *
+ * In: memory may be NULL; n_bytes and where as they were asked for.
+ * Threads: any.
+ */
+extern W4MOE_API void w4moe_memory_free(const w4moe_ctx *ctx, void *memory,
+        uint64_t n_bytes, w4moe_memory where);
+
+/**
+ * Copies between any of these kinds of memory, after what the stream has to do
+ * already, and waits until it is done.
+ *
+ * In: from, n_bytes of it; must not overlap to; stream of the backend, NULL on
+ *     the CPU.
+ * Returns: W4MOE_OK; W4MOE_INVALID; W4MOE_DEVICE.
+ * Threads: any.
+ */
+extern W4MOE_API w4moe_status w4moe_memory_copy(const w4moe_ctx *ctx, void *to,
+        const void *from, uint64_t n_bytes, void *stream) W4MOE_MUST_CHECK;
+
 #ifdef __cplusplus
 }
 #endif

@@ -126,6 +126,57 @@ extern W4MOE_API w4moe_status w4moe_activate(const w4moe_ctx *ctx, void *out,
         size_t n_rows, size_t n_out,
         const w4moe_activation *activation) W4MOE_MUST_CHECK;
 
+/** Arguments of w4moe_combine(). Zero in a field means default or absent. */
+typedef struct w4moe_combine_args {
+    /** sizeof(w4moe_combine_args). */
+    size_t struct_size;
+
+    /** Output, [n_tokens][out_stride], of type out_dtype. */
+    void *out;
+    /** Distance of rows in elements; 0 means n_columns. */
+    size_t out_stride;
+    /** W4MOE_F32, W4MOE_F16 or W4MOE_BF16. */
+    w4moe_dtype out_dtype;
+
+    /** Input, [n_rows][row_stride], of type row_dtype. */
+    const void *rows;
+    /** Distance of rows in elements; 0 means n_columns. */
+    size_t row_stride;
+    /** W4MOE_F32, W4MOE_F16 or W4MOE_BF16. */
+    w4moe_dtype row_dtype;
+    size_t n_rows;
+
+    /** [n_tokens][k]: the rows of each token in the order of adding; -1 adds
+     * nothing. NULL: rows t * k to t * k + k - 1. */
+    const int32_t *row_ids;
+
+    size_t n_tokens;
+    /** Rows of a token, at least 1. */
+    size_t k;
+    size_t n_columns;
+
+    /** W4MOE_ACCUMULATE, W4MOE_HOST_IO, or-ed. */
+    unsigned flags;
+    /** Stream of the backend; the CPU backend has none: NULL. */
+    void *stream;
+} w4moe_combine_args;
+
+/**
+ * Adds up rows, what w4moe_forward() does at its end:
+ *
+ *   out[t] = (out[t] if ACCUMULATE, else 0) + sum_j rows[row_ids[t][j]]
+ *
+ * in fp32, in the order of j, rounded once to out_dtype. With k = 1 it gathers
+ * rows, or changes their type.
+ *
+ * Returns: W4MOE_OK; W4MOE_INVALID (NULLs, strides, a row that is not there:
+ *     the values are in the text); W4MOE_UNSUPPORTED (types, flags);
+ *     W4MOE_DEVICE.
+ * Threads: any.
+ */
+extern W4MOE_API w4moe_status w4moe_combine(
+        const w4moe_ctx *ctx, const w4moe_combine_args *args) W4MOE_MUST_CHECK;
+
 #ifdef __cplusplus
 }
 #endif

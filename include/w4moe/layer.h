@@ -70,6 +70,20 @@ extern W4MOE_API w4moe_status w4moe_layer_load_experts(const w4moe_ctx *ctx,
         w4moe_layer **layer_p, const w4moe_file *file, uint32_t layer,
         size_t first_expert, size_t n_experts, unsigned flags) W4MOE_MUST_CHECK;
 
+/**
+ * The same with any experts: n_experts of the model's, by number, ascending.
+ * Unless they follow each other their weights are copied, into memory of the
+ * layer. Forward calls need an expert_map, in which experts[i] is i.
+ *
+ * Returns: as w4moe_layer_load_experts(); W4MOE_INVALID (numbers that do not
+ *     ascend).
+ * Threads: any.
+ */
+extern W4MOE_API w4moe_status w4moe_layer_load_list(const w4moe_ctx *ctx,
+        w4moe_layer **layer_p, const w4moe_file *file, uint32_t layer,
+        const int32_t *experts, size_t n_experts,
+        unsigned flags) W4MOE_MUST_CHECK;
+
 /** A layer from arrays in host memory. Zero in a field means default or
  * absent. */
 typedef struct w4moe_layer_desc {
@@ -197,8 +211,8 @@ enum {
     W4MOE_HOST_IO = 2,
     /** A token's result does not depend on the other tokens of the call. */
     W4MOE_BATCH_INVARIANT = 4,
-    /** Add to what `out` holds, instead of replacing it. The sum is rounded
-     * once. */
+    /** Add to what `out` holds, instead of replacing it: on the CPU the sum
+     * begins with it. It is rounded once. */
     W4MOE_ACCUMULATE = 8,
     /** Leave the shared experts out: for all but one of the processes that
      * share a layer. */
@@ -210,8 +224,8 @@ typedef struct w4moe_forward_args {
     /** sizeof(w4moe_forward_args). */
     size_t struct_size;
 
-    /** Output, [T][out_stride], of type dtype. May be x if ACCUMULATE is not
-     * set and the strides agree. */
+    /** Output, [T][out_stride], of type out_dtype. May be x if ACCUMULATE is not
+     * set and types and strides agree. */
     void *out;
     /** Distance of rows in elements; 0 means H. */
     size_t out_stride;
@@ -220,7 +234,8 @@ typedef struct w4moe_forward_args {
     const void *x;
     /** Distance of rows in elements; 0 means H. */
     size_t x_stride;
-    /** W4MOE_BF16 or W4MOE_F16, of x and out. */
+    /** W4MOE_BF16 or W4MOE_F16, of x, of what is between the two products, and
+     * of out unless out_dtype says otherwise. */
     w4moe_dtype dtype;
 
     /** Tokens; 0 is allowed and does nothing. */
@@ -257,6 +272,13 @@ typedef struct w4moe_forward_args {
     /** Output, [n_experts_global]: slots of the call that chose each global
      * expert, wherever it is; NULL: not wanted. For statistics of load. */
     int32_t *expert_counts;
+
+    /** dtype, or W4MOE_DTYPE_NONE for the same; or W4MOE_F32: the sums as they
+     * are, not rounded, for callers that add up the parts of several
+     * processes. On the CPU a sum that is continued from call to call, over
+     * parts of a layer in ascending order, has the bits of one call over the
+     * whole layer. */
+    w4moe_dtype out_dtype;
 } w4moe_forward_args;
 
 /**
@@ -267,8 +289,8 @@ typedef struct w4moe_forward_args {
  *
  * with e = ids[t][j]. Sums are fp32, over the token's experts in a fixed order:
  * ascending by their number in the layer on the CPU, as its choices come on a
- * GPU; then the shared ones. There are two roundings to dtype, after the
- * activation and at the output. The same input gives the same bits, whatever
+ * GPU; then the shared ones. There are two roundings, after the activation to
+ * dtype and at the output to out_dtype. The same input gives the same bits, whatever
  * the number of threads. Slots of experts that are elsewhere add nothing.
  * Nothing is allocated.
  *
@@ -285,6 +307,19 @@ typedef struct w4moe_forward_args {
  */
 extern W4MOE_API w4moe_status w4moe_forward(const w4moe_layer *layer,
         w4moe_workspace *ws, const w4moe_forward_args *args) W4MOE_MUST_CHECK;
+
+/**
+ * The experts and weights that w4moe_forward() chooses with these arguments, of
+ * which ids, weights, out and expert_counts are not used and must be NULL.
+ *
+ * Out: ids and weights, [T][k] each, in the memory that x is in.
+ * In/out: ws, as for w4moe_forward().
+ * Returns: as w4moe_forward().
+ * Threads: any, each with its own workspace.
+ */
+extern W4MOE_API w4moe_status w4moe_choose(const w4moe_layer *layer,
+        w4moe_workspace *ws, int32_t *ids, float *weights,
+        const w4moe_forward_args *args) W4MOE_MUST_CHECK;
 
 #ifdef __cplusplus
 }

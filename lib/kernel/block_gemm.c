@@ -278,20 +278,32 @@ add_blocks(const struct sums *sums)
     add_batch(sums, expert, &batch);
 }
 
-/* Adds n columns of a row of sums to what out holds, and writes them. */
+/* Row `token` of out. */
+static void *
+out_row(const struct w4_block_gemm *job, size_t token)
+{
+    size_t element = w4moe_dtype_size(job->out_dtype);
+    return (char *)job->out + token * job->out_stride * element;
+}
+
+/* What the sums begin with: zero, or what out holds. */
 static void
-write_sums(const struct tokens_loop *loop, size_t token, float *sum,
-        uint64_t column, size_t n)
+begin_sums(const struct tokens_loop *loop, const struct sums *sums)
 {
     const struct w4_block_gemm *job = loop->terms[0].job;
-    size_t element = w4moe_dtype_size(job->out_dtype);
-    char *row = (char *)job->out + token * job->out_stride * element;
-    if (loop->combine->accumulate) {
-        for (size_t c = 0; c < n; c++) {
-            sum[c] += w4_load_float(row, job->out_dtype, column + c);
+    const struct w4_tile *tile = &sums->tile;
+    if (!loop->combine->accumulate) {
+        memset(sums->sums, 0, sums->n_tokens * tile->width * sizeof(float));
+        return;
+    }
+    for (size_t t = 0; t < sums->n_tokens; t++) {
+        const void *row = out_row(job, sums->first_token + t);
+        float *sum = sums->sums + t * tile->width;
+        for (uint32_t c = 0; c < tile->width; c++) {
+            sum[c] =
+                    w4_load_float(row, job->out_dtype, w4_tile_column(tile, c));
         }
     }
-    w4_store_floats(row, job->out_dtype, column, sum, n);
 }
 
 /* A part of a tile of TOKENS_TOGETHER tokens. */
@@ -299,6 +311,7 @@ static void
 run_tokens(const void *tokens_loop, size_t item)
 {
     const struct tokens_loop *loop = tokens_loop;
+    const struct w4_block_gemm *job = loop->terms[0].job;
     const struct tiles *tiles = &loop->terms[0].tiles;
     struct w4_tile tile = tile_part(tiles, item % tiles->n);
     struct sums sums = {.first_token = item / tiles->n * TOKENS_TOGETHER};
@@ -309,17 +322,18 @@ run_tokens(const void *tokens_loop, size_t item)
     sums.sums = loop->combine->sums +
                 sums.first_token * (size_t)tiles->layout.n_out +
                 column * sums.n_tokens;
-    memset(sums.sums, 0, sums.n_tokens * tile.width * sizeof(float));
+    sums.tile = tile;
+    begin_sums(loop, &sums);
     for (size_t i = 0; i < loop->n_terms; i++) {
         sums.term = &loop->terms[i];
         sums.tile = tile_part(&sums.term->tiles, item % tiles->n);
         add_blocks(&sums);
     }
     for (size_t t = 0; t < sums.n_tokens; t++) {
-        float *sum = sums.sums + t * tile.width;
-        size_t token = sums.first_token + t;
-        write_sums(loop, token, sum, tile.column, tile.half);
-        write_sums(loop, token, sum + tile.half, tile.column_up,
+        const float *sum = sums.sums + t * tile.width;
+        void *row = out_row(job, sums.first_token + t);
+        w4_store_floats(row, job->out_dtype, tile.column, sum, tile.half);
+        w4_store_floats(row, job->out_dtype, tile.column_up, sum + tile.half,
                 tile.width - tile.half);
     }
 }

@@ -62,7 +62,7 @@ struct w4_combine {
      * s / more_k: added after the first. Its out is not used; NULL: none. */
     const struct w4_block_gemm *more;
     size_t more_k;
-    /** Add to what out holds. */
+    /** Sums begin with what out holds. */
     int accumulate;
     /** Scratch, [n_tokens][N]. */
     float *sums;

@@ -23,7 +23,7 @@
  * or the meaning of a function changes in this header, in lib/base/, in
  * format/matrix.h or in the public headers: a module that was built with
  * another number is refused. */
-enum { W4_BACKEND_ABI = 3 };
+enum { W4_BACKEND_ABI = 4 };
 
 /** All functions are there. */
 struct w4_backend_ops {
@@ -70,6 +70,20 @@ struct w4_backend_ops {
     w4moe_status (*activate)(const w4moe_ctx *ctx, void *out, size_t out_stride,
             const void *in, size_t in_stride, w4moe_dtype dtype, size_t n_rows,
             size_t n_out, const w4moe_activation *activation);
+    /** Checked as for forward, with ids NULL. */
+    w4moe_status (*choose)(const w4moe_layer *layer, w4moe_workspace *ws,
+            int32_t *ids, float *weights, const w4moe_forward_args *args);
+    /** Checked arguments, but for what arrays hold; in the backend's memory.
+     * With W4MOE_HOST_IO the library does it. */
+    w4moe_status (*combine)(
+            const w4moe_ctx *ctx, const w4moe_combine_args *args);
+    /** n_bytes > 0; where is checked. Returns OK, NOMEM or DEVICE. */
+    w4moe_status (*memory_alloc)(const w4moe_ctx *ctx, void **memory_p,
+            uint64_t n_bytes, w4moe_memory where);
+    void (*memory_free)(const w4moe_ctx *ctx, void *memory, uint64_t n_bytes,
+            w4moe_memory where);
+    w4moe_status (*memory_copy)(const w4moe_ctx *ctx, void *to,
+            const void *from, uint64_t n_bytes, void *stream);
 };
 
 /** What a module says of itself. `abi` stays the first field for ever. */

@@ -3,6 +3,7 @@
 /* The CPU backend's entry: choice of the kernels. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "runtime/cpu_backend.h"
 
@@ -43,6 +44,35 @@ cpu_describe(const w4moe_ctx *ctx, char *text, size_t size)
             ctx->n_threads == 1 ? "" : "s", w4_cpu_kernels(ctx)->name);
 }
 
+static w4moe_status
+cpu_memory_alloc(const w4moe_ctx *ctx, void **memory_p, uint64_t n_bytes,
+        w4moe_memory where)
+{
+    (void)where;
+    return w4_mem_alloc(
+            w4_ctx_mem(ctx), w4_ctx_err(ctx), memory_p, n_bytes, "memory");
+}
+
+static void
+cpu_memory_free(const w4moe_ctx *ctx, void *memory, uint64_t n_bytes,
+        w4moe_memory where)
+{
+    (void)where;
+    w4_mem_free(w4_ctx_mem(ctx), memory, n_bytes);
+}
+
+static w4moe_status
+cpu_memory_copy(const w4moe_ctx *ctx, void *to, const void *from,
+        uint64_t n_bytes, void *stream)
+{
+    if (stream != NULL) {
+        return w4_fail(w4_ctx_err(ctx), W4MOE_INVALID,
+                "memory_copy: backend cpu has no streams");
+    }
+    memcpy(to, from, (size_t)n_bytes);
+    return W4MOE_OK;
+}
+
 const struct w4_backend_ops w4_cpu_backend = {
         .name = "cpu",
         .open = cpu_open,
@@ -57,4 +87,9 @@ const struct w4_backend_ops w4_cpu_backend = {
         .gemm_workspace = w4_cpu_gemm_workspace,
         .gemm = w4_cpu_gemm,
         .activate = w4_cpu_activate,
+        .choose = w4_cpu_choose,
+        .combine = w4_cpu_combine,
+        .memory_alloc = cpu_memory_alloc,
+        .memory_free = cpu_memory_free,
+        .memory_copy = cpu_memory_copy,
 };

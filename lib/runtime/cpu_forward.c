@@ -264,7 +264,7 @@ product_w2(const struct call *call, const struct w4_experts *experts,
             .slot_weights = weights,
             .out = call->args->out,
             .out_stride = call->args->out_stride,
-            .out_dtype = call->args->dtype,
+            .out_dtype = call->args->out_dtype,
     };
 }
 
@@ -301,6 +301,33 @@ compute(struct call *call)
     w4_block_gemm_combined(&routed, &combine);
 }
 
+static w4moe_status
+check_stream(const w4moe_layer *layer, const w4moe_forward_args *args)
+{
+    return args->stream == NULL
+                   ? W4MOE_OK
+                   : w4_fail(w4_ctx_err(layer->ctx), W4MOE_INVALID,
+                             "forward: backend cpu has no streams");
+}
+
+w4moe_status
+w4_cpu_choose(const w4moe_layer *layer, w4moe_workspace *ws, int32_t *ids,
+        float *weights, const w4moe_forward_args *args)
+{
+    struct call call = {.layer = layer, .args = args};
+    size_t n_slots = args->n_tokens * args->top_k;
+    w4_cpu_workspace_arrays(&call.arrays, ws);
+    w4moe_status status = check_stream(layer, args);
+    if (status == W4MOE_OK) {
+        status = choose_experts(&call);
+    }
+    if (status == W4MOE_OK) {
+        memcpy(ids, call.ids, n_slots * sizeof(ids[0]));
+        memcpy(weights, call.weights, n_slots * sizeof(weights[0]));
+    }
+    return status;
+}
+
 w4moe_status
 w4_cpu_forward(const w4moe_layer *layer, w4moe_workspace *ws,
         const w4moe_forward_args *args)
@@ -310,12 +337,11 @@ w4_cpu_forward(const w4moe_layer *layer, w4moe_workspace *ws,
             .args = args,
             .n_slots = args->n_tokens * args->top_k,
     };
-    if (args->stream != NULL) {
-        return w4_fail(w4_ctx_err(layer->ctx), W4MOE_INVALID,
-                "forward: backend cpu has no streams");
-    }
     w4_cpu_workspace_arrays(&call.arrays, ws);
-    w4moe_status status = choose_experts(&call);
+    w4moe_status status = check_stream(layer, args);
+    if (status == W4MOE_OK) {
+        status = choose_experts(&call);
+    }
     if (status == W4MOE_OK) {
         status = localise(&call);
     }

@@ -6,6 +6,7 @@
 
 #include "base/half.h"
 #include "base/parallel.h"
+#include "kernel/sum_rows.h"
 #include "runtime/cpu_backend.h"
 
 /* Checks what the blocks hold. */
@@ -160,5 +161,27 @@ w4_cpu_activate(const w4moe_ctx *ctx, void *out, size_t out_stride,
             .n_out = n_out,
     };
     w4_parallel(ctx->state->team, n_rows, activate_row, &job);
+    return W4MOE_OK;
+}
+
+w4moe_status
+w4_cpu_combine(const w4moe_ctx *ctx, const w4moe_combine_args *args)
+{
+    struct w4_err *err = w4_ctx_err(ctx);
+    if (args->stream != NULL) {
+        return w4_fail(
+                err, W4MOE_INVALID, "combine: host memory has no streams");
+    }
+    size_t n_ids = args->row_ids != NULL ? args->n_tokens * args->k : 0;
+    for (size_t i = 0; i < n_ids; i++) {
+        int32_t row = args->row_ids[i];
+        if (row < -1 || row >= (int32_t)args->n_rows) {
+            return w4_fail(err, W4MOE_INVALID,
+                    "combine: row %" PRId32
+                    " of token %zu, place %zu is not in -1 .. %zu",
+                    row, i / args->k, i % args->k, args->n_rows - 1);
+        }
+    }
+    w4_sum_rows(ctx->state->team, args);
     return W4MOE_OK;
 }

@@ -129,11 +129,52 @@ check_types(struct w4_err *err, const w4moe_forward_args *args)
                 "forward: activations of type %s (BF16 or F16)",
                 w4moe_dtype_name(args->dtype));
     }
+    if (args->out_dtype != args->dtype && args->out_dtype != W4MOE_F32) {
+        return w4_fail(err, W4MOE_UNSUPPORTED,
+                "forward: activations of type %s, output of type %s (the same, "
+                "or F32)",
+                w4moe_dtype_name(args->dtype),
+                w4moe_dtype_name(args->out_dtype));
+    }
     if ((args->flags & ~known) != 0) {
         return w4_fail(err, W4MOE_UNSUPPORTED, "forward: unknown flags %#x",
                 args->flags & ~known);
     }
     return W4MOE_OK;
+}
+
+/* Takes the arguments of a call in, with defaults, and checks them. n_tokens is
+ * 0 in *own if there is nothing to do. */
+static w4moe_status
+take_arguments(const w4moe_layer *layer, const w4moe_workspace *ws,
+        w4moe_forward_args *own, const w4moe_forward_args *args)
+{
+    struct w4_err *err = w4_ctx_err(layer->ctx);
+    w4moe_status status = w4_struct_in(
+            err, own, sizeof(*own), sizeof(*own), args, "w4moe_forward_args");
+    if (status != W4MOE_OK || own->n_tokens == 0) {
+        return status;
+    }
+    if (ws == NULL) {
+        return w4_fail(err, W4MOE_INVALID, "forward: the workspace is NULL");
+    }
+    size_t hidden = w4_layer_hidden(layer);
+    own->x_stride = own->x_stride != 0 ? own->x_stride : hidden;
+    own->out_stride = own->out_stride != 0 ? own->out_stride : hidden;
+    if (own->out_dtype == W4MOE_DTYPE_NONE) {
+        own->out_dtype = own->dtype;
+    }
+    if (own->ids == NULL && layer->router.weight_on_input) {
+        own->flags |= W4MOE_ROUTER_WEIGHT_ON_INPUT;
+    }
+    if (own->n_experts_global == 0) {
+        own->n_experts_global = layer->n_experts_global;
+    }
+    status = check_types(err, own);
+    if (status == W4MOE_OK) {
+        status = check_sizes(err, layer, ws, own);
+    }
+    return status == W4MOE_OK ? check_router(err, layer, ws, own) : status;
 }
 
 w4moe_status
@@ -145,41 +186,45 @@ w4moe_forward(const w4moe_layer *layer, w4moe_workspace *ws,
     }
     struct w4_err *err = w4_ctx_err(layer->ctx);
     w4moe_forward_args own;
-    w4moe_status status = w4_struct_in(
-            err, &own, sizeof(own), sizeof(own), args, "w4moe_forward_args");
-    if (status != W4MOE_OK) {
+    w4moe_status status = take_arguments(layer, ws, &own, args);
+    if (status != W4MOE_OK || own.n_tokens == 0) {
         return status;
-    }
-    if (own.n_tokens == 0) {
-        return W4MOE_OK;
-    }
-    if (ws == NULL) {
-        return w4_fail(err, W4MOE_INVALID, "forward: the workspace is NULL");
-    }
-    size_t hidden = w4_layer_hidden(layer);
-    own.x_stride = own.x_stride != 0 ? own.x_stride : hidden;
-    own.out_stride = own.out_stride != 0 ? own.out_stride : hidden;
-    if (own.ids == NULL && layer->router.weight_on_input) {
-        own.flags |= W4MOE_ROUTER_WEIGHT_ON_INPUT;
-    }
-    if (own.n_experts_global == 0) {
-        own.n_experts_global = layer->n_experts_global;
     }
     status = check_pointers(err, &own);
     if (status == W4MOE_OK) {
-        status = check_types(err, &own);
-    }
-    if (status == W4MOE_OK) {
-        status = check_sizes(err, layer, ws, &own);
-    }
-    if (status == W4MOE_OK) {
-        status = check_router(err, layer, ws, &own);
-    }
-    if (status == W4MOE_OK) {
         status = check_shared(err, layer, ws, &own);
     }
-    if (status != W4MOE_OK) {
+    return status == W4MOE_OK
+                   ? layer->ctx->backend->ops->forward(layer, ws, &own)
+                   : status;
+}
+
+w4moe_status
+w4moe_choose(const w4moe_layer *layer, w4moe_workspace *ws, int32_t *ids,
+        float *weights, const w4moe_forward_args *args)
+{
+    if (layer == NULL) {
+        return W4MOE_INVALID;
+    }
+    struct w4_err *err = w4_ctx_err(layer->ctx);
+    w4moe_forward_args own;
+    w4moe_status status = take_arguments(layer, ws, &own, args);
+    if (status != W4MOE_OK || own.n_tokens == 0) {
         return status;
     }
-    return layer->ctx->backend->ops->forward(layer, ws, &own);
+    if (ids == NULL || weights == NULL || own.x == NULL) {
+        return w4_fail(err, W4MOE_INVALID, "choose: %s is NULL",
+                ids == NULL       ? "ids"
+                : weights == NULL ? "weights"
+                                  : "x");
+    }
+    if (own.ids != NULL || own.weights != NULL || own.out != NULL ||
+            own.expert_counts != NULL) {
+        return w4_fail(err, W4MOE_INVALID, "choose: args has %s",
+                own.ids != NULL       ? "ids"
+                : own.weights != NULL ? "weights"
+                : own.out != NULL     ? "out"
+                                      : "expert_counts");
+    }
+    return layer->ctx->backend->ops->choose(layer, ws, ids, weights, &own);
 }

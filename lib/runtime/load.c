@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: MIT
  * Copyright (C) 2026 The w4moe authors */
 /* Layers of containers. */
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/size.h"
 #include "format/matrix.h"
 #include "runtime/backend.h"
 
@@ -85,6 +89,35 @@ w4moe_layer_load(const w4moe_ctx *ctx, w4moe_layer **layer_p,
                    : status;
 }
 
+static w4moe_status
+check_experts(const w4moe_ctx *ctx, const struct loaded *loaded,
+        size_t first_expert, size_t n_experts)
+{
+    size_t first_here = loaded->desc.first_expert;
+    size_t n_here = loaded->w13.n_experts;
+    if (n_experts == 0 || first_expert < first_here ||
+            first_expert - first_here > n_here ||
+            n_experts > n_here - (first_expert - first_here)) {
+        return w4_fail(w4_ctx_err(ctx), W4MOE_INVALID,
+                "layer_load: %zu experts from %zu on, of a container with %zu "
+                "from %zu on",
+                n_experts, first_expert, n_here, first_here);
+    }
+    return W4MOE_OK;
+}
+
+/* Makes the layer of experts that follow each other. */
+static w4moe_status
+create_range(const w4moe_ctx *ctx, w4moe_layer **layer_p, struct loaded *loaded,
+        size_t first_expert, size_t n_experts, unsigned flags)
+{
+    size_t first = first_expert - loaded->desc.first_expert;
+    cut_matrix(&loaded->w13, first, n_experts);
+    cut_matrix(&loaded->w2, first, n_experts);
+    loaded->desc.first_expert = first_expert;
+    return w4moe_layer_create(ctx, layer_p, &loaded->desc, flags);
+}
+
 w4moe_status
 w4moe_layer_load_experts(const w4moe_ctx *ctx, w4moe_layer **layer_p,
         const w4moe_file *file, uint32_t layer, size_t first_expert,
@@ -95,21 +128,129 @@ w4moe_layer_load_experts(const w4moe_ctx *ctx, w4moe_layer **layer_p,
     if (status == W4MOE_OK) {
         status = read_layer(&loaded, file, layer);
     }
+    if (status == W4MOE_OK) {
+        status = check_experts(ctx, &loaded, first_expert, n_experts);
+    }
+    return status == W4MOE_OK ? create_range(ctx, layer_p, &loaded,
+                                        first_expert, n_experts, flags)
+                              : status;
+}
+
+/* -------------------------------------------------- experts of any numbers */
+
+/* The arrays of both matrices, and each expert's bytes of them. */
+struct gathering {
+    struct w4_array arrays[W4_EXPERTS_ARRAYS];
+    int n_arrays;
+    uint64_t n_bytes;
+};
+
+/* Sizes become those of n experts. */
+static w4moe_status
+plan_gathering(const w4moe_ctx *ctx, struct gathering *g, struct loaded *loaded,
+        size_t n)
+{
+    struct w4_experts experts = {.w13 = loaded->w13, .w2 = loaded->w2};
+    w4_matrix_sizes(&experts.w13_sizes, &experts.w13);
+    w4_matrix_sizes(&experts.w2_sizes, &experts.w2);
+    g->n_arrays = w4_matrix_arrays(g->arrays, &loaded->w13, &experts.w13_sizes);
+    g->n_arrays += w4_matrix_arrays(
+            g->arrays + g->n_arrays, &loaded->w2, &experts.w2_sizes);
+    g->n_bytes = 0;
+    for (int i = 0; i < g->n_arrays; i++) {
+        uint64_t rounded;
+        g->arrays[i].size = g->arrays[i].size / loaded->w13.n_experts * n;
+        if (!w4_round_up(&rounded, g->arrays[i].size, W4_MEM_ALIGN) ||
+                !w4_add(&g->n_bytes, g->n_bytes, rounded)) {
+            return w4_fail(w4_ctx_err(ctx), W4MOE_NOMEM,
+                    "layer_load: %zu experts are beyond the address space", n);
+        }
+    }
+    return W4MOE_OK;
+}
+
+/* Copies the experts' parts of every array to memory, which the matrices have
+ * from then on. */
+static void
+gather(const struct gathering *g, struct loaded *loaded, char *memory,
+        const int32_t *experts, size_t n)
+{
+    size_t first_here = loaded->desc.first_expert;
+    for (int i = 0; i < g->n_arrays; i++) {
+        size_t each = (size_t)(g->arrays[i].size / n);
+        const char *from = *g->arrays[i].place;
+        for (size_t e = 0; e < n; e++) {
+            memcpy(memory + e * each,
+                    from + ((size_t)experts[e] - first_here) * each, each);
+        }
+        *g->arrays[i].place = memory;
+        memory += (g->arrays[i].size + W4_MEM_ALIGN - 1) / W4_MEM_ALIGN *
+                  W4_MEM_ALIGN;
+    }
+    loaded->w13.n_experts = n;
+    loaded->w2.n_experts = n;
+    loaded->desc.first_expert = 0;
+}
+
+static w4moe_status
+create_list(const w4moe_ctx *ctx, w4moe_layer **layer_p, struct loaded *loaded,
+        const int32_t *experts, size_t n, unsigned flags)
+{
+    struct w4_mem *mem = w4_ctx_mem(ctx);
+    struct gathering g;
+    void *memory = NULL;
+    w4moe_status status = plan_gathering(ctx, &g, loaded, n);
+    if (status == W4MOE_OK) {
+        status =
+                w4_mem_alloc(mem, w4_ctx_err(ctx), &memory, g.n_bytes, "layer");
+    }
     if (status != W4MOE_OK) {
         return status;
     }
-    size_t first_here = loaded.desc.first_expert;
-    size_t n_here = loaded.w13.n_experts;
-    if (n_experts == 0 || first_expert < first_here ||
-            first_expert - first_here > n_here ||
-            n_experts > n_here - (first_expert - first_here)) {
-        return w4_fail(w4_ctx_err(ctx), W4MOE_INVALID,
-                "layer_load: %zu experts from %zu on, of a container with %zu "
-                "from %zu on",
-                n_experts, first_expert, n_here, first_here);
+    gather(&g, loaded, memory, experts, n);
+    status = w4moe_layer_create(ctx, layer_p, &loaded->desc, flags);
+    if (status == W4MOE_OK && (*layer_p)->n_owned == 0) {
+        /* The backend has made no copy: the layer has this one. */
+        (*layer_p)->owned = memory;
+        (*layer_p)->n_owned = g.n_bytes;
+        return W4MOE_OK;
     }
-    cut_matrix(&loaded.w13, first_expert - first_here, n_experts);
-    cut_matrix(&loaded.w2, first_expert - first_here, n_experts);
-    loaded.desc.first_expert = first_expert;
-    return w4moe_layer_create(ctx, layer_p, &loaded.desc, flags);
+    w4_mem_free(mem, memory, g.n_bytes);
+    return status;
+}
+
+w4moe_status
+w4moe_layer_load_list(const w4moe_ctx *ctx, w4moe_layer **layer_p,
+        const w4moe_file *file, uint32_t layer, const int32_t *experts,
+        size_t n_experts, unsigned flags)
+{
+    struct loaded loaded;
+    w4moe_status status = check_arguments(ctx, layer_p, file);
+    if (status == W4MOE_OK && (experts == NULL || n_experts == 0)) {
+        status = w4_fail(w4_ctx_err(ctx), W4MOE_INVALID,
+                "layer_load: experts %s, %zu of them",
+                experts == NULL ? "NULL" : "given", n_experts);
+    }
+    if (status == W4MOE_OK) {
+        status = read_layer(&loaded, file, layer);
+    }
+    for (size_t i = 0; i < n_experts && status == W4MOE_OK; i++) {
+        if (experts[i] < 0 || (i != 0 && experts[i] <= experts[i - 1])) {
+            status = w4_fail(w4_ctx_err(ctx), W4MOE_INVALID,
+                    "layer_load: experts[%zu] is %" PRId32
+                    ", they must ascend from 0",
+                    i, experts[i]);
+        } else {
+            status = check_experts(ctx, &loaded, (size_t)experts[i], 1);
+        }
+    }
+    if (status != W4MOE_OK) {
+        return status;
+    }
+    size_t first = (size_t)experts[0];
+    return (size_t)experts[n_experts - 1] - first == n_experts - 1
+                   ? create_range(
+                             ctx, layer_p, &loaded, first, n_experts, flags)
+                   : create_list(
+                             ctx, layer_p, &loaded, experts, n_experts, flags);
 }

@@ -104,6 +104,11 @@ missing_function(const struct w4_backend_ops *ops)
             {"gemm_workspace", ops->gemm_workspace != NULL},
             {"gemm", ops->gemm != NULL},
             {"activate", ops->activate != NULL},
+            {"choose", ops->choose != NULL},
+            {"combine", ops->combine != NULL},
+            {"memory_alloc", ops->memory_alloc != NULL},
+            {"memory_free", ops->memory_free != NULL},
+            {"memory_copy", ops->memory_copy != NULL},
     };
     _Static_assert(sizeof(*ops) == (1 + sizeof(all) / sizeof(all[0])) *
                                            sizeof(void (*)(void)),

@@ -7,6 +7,13 @@
 #include "base/size.h"
 #include "kernel/kernel.h"
 #include "runtime/backend.h"
+#include "runtime/cpu_backend.h"
+
+static int
+is_float(w4moe_dtype dtype)
+{
+    return dtype == W4MOE_F32 || dtype == W4MOE_F16 || dtype == W4MOE_BF16;
+}
 
 static w4moe_status
 check_gemm_sizes(struct w4_err *err, const w4moe_gemm_args *args)
@@ -128,7 +135,7 @@ w4moe_activate(const w4moe_ctx *ctx, void *out, size_t out_stride,
     if (status != W4MOE_OK || n_rows == 0 || n_out == 0) {
         return status;
     }
-    if (dtype != W4MOE_F32 && dtype != W4MOE_F16 && dtype != W4MOE_BF16) {
+    if (!is_float(dtype)) {
         return w4_fail(err, W4MOE_UNSUPPORTED,
                 "activate: type %s (BF16, F16 or F32)",
                 w4moe_dtype_name(dtype));
@@ -150,4 +157,63 @@ w4moe_activate(const w4moe_ctx *ctx, void *out, size_t out_stride,
     }
     return ctx->backend->ops->activate(
             ctx, out, out_stride, in, in_stride, dtype, n_rows, n_out, &act);
+}
+
+static w4moe_status
+check_combine(struct w4_err *err, const w4moe_combine_args *args)
+{
+    const unsigned known = W4MOE_ACCUMULATE | W4MOE_HOST_IO;
+    uint64_t n_ids;
+    if (!is_float(args->out_dtype) || !is_float(args->row_dtype) ||
+            (args->flags & ~known) != 0) {
+        return w4_fail(err, W4MOE_UNSUPPORTED,
+                "combine: rows of type %s to %s (F32, F16 or BF16), flags %#x",
+                w4moe_dtype_name(args->row_dtype),
+                w4moe_dtype_name(args->out_dtype), args->flags);
+    }
+    if (args->k == 0 || !w4_mul(&n_ids, args->n_tokens, args->k) ||
+            n_ids > INT32_MAX || args->n_rows > INT32_MAX ||
+            (args->row_ids == NULL && n_ids > args->n_rows)) {
+        return w4_fail(err, W4MOE_INVALID,
+                "combine: %zu tokens of k %zu rows each, of %zu rows (k at "
+                "least 1, at most 2^31 - 1 of each)%s",
+                args->n_tokens, args->k, args->n_rows,
+                args->row_ids == NULL ? ", without row_ids" : "");
+    }
+    if (args->out == NULL || (args->rows == NULL && args->n_rows != 0)) {
+        return w4_fail(err, W4MOE_INVALID, "combine: %s is NULL",
+                args->out == NULL ? "out" : "rows");
+    }
+    if (args->out_stride < args->n_columns ||
+            args->row_stride < args->n_columns ||
+            args->out_stride > PTRDIFF_MAX / 4 / args->n_tokens ||
+            args->row_stride > PTRDIFF_MAX / 4 / (args->n_rows + 1)) {
+        return w4_fail(err, W4MOE_INVALID,
+                "combine: out_stride %zu, row_stride %zu for rows of %zu",
+                args->out_stride, args->row_stride, args->n_columns);
+    }
+    return W4MOE_OK;
+}
+
+w4moe_status
+w4moe_combine(const w4moe_ctx *ctx, const w4moe_combine_args *args)
+{
+    struct w4_err *err = w4_ctx_err(ctx);
+    w4moe_combine_args own;
+    w4moe_status status =
+            ctx == NULL ? W4MOE_INVALID
+                        : w4_struct_in(err, &own, sizeof(own), sizeof(own),
+                                  args, "w4moe_combine_args");
+    if (status != W4MOE_OK || own.n_tokens == 0 || own.n_columns == 0) {
+        return status;
+    }
+    own.out_stride = own.out_stride != 0 ? own.out_stride : own.n_columns;
+    own.row_stride = own.row_stride != 0 ? own.row_stride : own.n_columns;
+    status = check_combine(err, &own);
+    if (status != W4MOE_OK) {
+        return status;
+    }
+    return (own.flags & W4MOE_HOST_IO) != 0
+                   ? w4_cpu_combine(ctx, &own)
+                   : ctx->backend->ops->combine(ctx, &own);
 }

@@ -156,6 +156,11 @@ spoil(struct w4_backend_ops *ops)
     ops->gemm_workspace = is("no gemm_workspace") ? NULL : ops->gemm_workspace;
     ops->gemm = is("no gemm") ? NULL : ops->gemm;
     ops->activate = is("no activate") ? NULL : ops->activate;
+    ops->choose = is("no choose") ? NULL : ops->choose;
+    ops->combine = is("no combine") ? NULL : ops->combine;
+    ops->memory_alloc = is("no memory_alloc") ? NULL : ops->memory_alloc;
+    ops->memory_free = is("no memory_free") ? NULL : ops->memory_free;
+    ops->memory_copy = is("no memory_copy") ? NULL : ops->memory_copy;
     ops->name = is("other name of ops") ? "cuda" : ops->name;
     ops->name = is("no name of ops") ? NULL : ops->name;
 }
@@ -183,6 +188,11 @@ FAKE_SYMBOL(void)
             .gemm_workspace = fake_gemm_workspace,
             .gemm = fake_gemm,
             .activate = fake_activate,
+            .choose = fake_shared.cpu->choose,
+            .combine = fake_shared.cpu->combine,
+            .memory_alloc = fake_shared.cpu->memory_alloc,
+            .memory_free = fake_shared.cpu->memory_free,
+            .memory_copy = fake_shared.cpu->memory_copy,
     };
     spoil(&ops);
     module = (struct w4_backend_module){

@@ -1,0 +1,19 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# Copyright (C) 2026 The w4moe authors
+#
+# run.sh N PROGRAM ARGUMENT...: starts N ranks on this machine, as many
+# processors as it has or fewer, by whichever MPI library is there.
+set -eu
+n=$1
+shift
+# Open MPI asks for all of this, by names that change from version to version;
+# MPICH for none of it.
+export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+export OMPI_MCA_rmaps_base_oversubscribe=1 OMPI_MCA_mpi_yield_when_idle=1
+export PRTE_MCA_rmaps_default_mapping_policy=:oversubscribe
+export OMPI_MCA_hwloc_base_binding_policy=none
+export PRTE_MCA_hwloc_default_binding_policy=none
+export OMPI_MCA_btl_vader_single_copy_mechanism=none
+export OMPI_MCA_btl_base_warn_component_unused=0
+exec "${MPIEXEC:-mpiexec}" -n "$n" "$@"

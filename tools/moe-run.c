@@ -42,6 +42,9 @@ static const char help[] =
         "                         chosen\n"
         "      --weight-on-input  routing weights multiply the input of the\n"
         "                         activation instead of the output\n"
+        "      --ep               under mpirun: spread the experts over the "
+        "ranks,\n"
+        "                         and the tokens\n"
         "      --huge-pages       copy the weights into huge pages\n"
         "      --prefault         read all weights in before the first run\n"
         "      --verbose          say on standard error which backend runs, "
@@ -67,6 +70,7 @@ enum option_id {
     OPT_EXPERTS,
     OPT_COUNTS,
     OPT_WEIGHT_ON_INPUT,
+    OPT_EP,
     OPT_HUGE_PAGES,
     OPT_PREFAULT,
     OPT_VERBOSE,
@@ -88,6 +92,7 @@ static const struct option long_options[] = {
         {"experts", required_argument, NULL, OPT_EXPERTS},
         {"counts", no_argument, NULL, OPT_COUNTS},
         {"weight-on-input", no_argument, NULL, OPT_WEIGHT_ON_INPUT},
+        {"ep", no_argument, NULL, OPT_EP},
         {"huge-pages", no_argument, NULL, OPT_HUGE_PAGES},
         {"prefault", no_argument, NULL, OPT_PREFAULT},
         {"verbose", no_argument, NULL, OPT_VERBOSE},
@@ -142,6 +147,9 @@ take_option(struct command *command, int c, char **argv)
     case OPT_WEIGHT_ON_INPUT:
         job->weight_on_input = 1;
         return TOOL_OK;
+    case OPT_EP:
+        job->ep = 1;
+        return TOOL_OK;
     case OPT_HUGE_PAGES:
         job->layer_flags |= W4MOE_LAYER_HUGE_PAGES;
         return TOOL_OK;
@@ -184,6 +192,9 @@ run(int argc, char **argv)
     }
     if (argc - optind != 1) {
         return tool_usage("one FILE is needed, not %d", argc - optind);
+    }
+    if (command.job.ep && command.job.n_experts != 0) {
+        return tool_usage("--ep gives each rank its experts, --experts too");
     }
     command.job.file_path = argv[optind];
     return run_job(&command.job);

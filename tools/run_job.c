@@ -12,10 +12,11 @@
 #include "base/bytes.h"
 #include "common.h"
 #include "io/st_writer.h"
+#include "run_ep.h"
 #include "run_state.h"
 
 static int
-open_layer(struct run_state *s, struct tool_log *log, size_t *top_k)
+open_file(struct run_state *s, struct tool_log *log, size_t *top_k)
 {
     const struct run_job *job = s->job;
     w4moe_file_info info = {.struct_size = sizeof(info)};
@@ -30,11 +31,23 @@ open_layer(struct run_state *s, struct tool_log *log, size_t *top_k)
     if (status == W4MOE_OK) {
         status = w4moe_file_get_info(s->file, &info);
     }
-    if (status == W4MOE_OK && job->n_experts != 0) {
+    if (status != W4MOE_OK) {
+        return tool_failed(s->ctx, status);
+    }
+    *top_k = info.top_k;
+    return TOOL_OK;
+}
+
+static int
+load_layer(struct run_state *s)
+{
+    const struct run_job *job = s->job;
+    w4moe_status status;
+    if (job->n_experts != 0) {
         status =
                 w4moe_layer_load_experts(s->ctx, &s->layer, s->file, job->layer,
                         job->first_expert, job->n_experts, job->layer_flags);
-    } else if (status == W4MOE_OK) {
+    } else {
         status = w4moe_layer_load(
                 s->ctx, &s->layer, s->file, job->layer, job->layer_flags);
     }
@@ -45,8 +58,6 @@ open_layer(struct run_state *s, struct tool_log *log, size_t *top_k)
     if (status != W4MOE_OK) {
         return tool_failed(s->ctx, status);
     }
-    *top_k = info.top_k;
-    s->weight_on_input = job->weight_on_input || s->info.router.weight_on_input;
     if (s->info.n_experts != s->info.n_experts_global) {
         fprintf(stderr,
                 "%s: experts %zu to %zu of %zu; those of others add nothing\n",
@@ -55,6 +66,20 @@ open_layer(struct run_state *s, struct tool_log *log, size_t *top_k)
                 s->info.n_experts_global);
     }
     return TOOL_OK;
+}
+
+static int
+open_layer(struct run_state *s, struct tool_log *log, size_t *top_k)
+{
+    int code = open_file(s, log, top_k);
+    if (s->ep != NULL) {
+        code = run_ep_load(s->ep, s, code);
+    } else if (code == TOOL_OK) {
+        code = load_layer(s);
+    }
+    s->weight_on_input =
+            s->job->weight_on_input || s->info.router.weight_on_input;
+    return code;
 }
 
 static int
@@ -147,9 +172,43 @@ forward_once(struct run_state *s, uint16_t *out, double *seconds)
     /* NaN in every place, so that one that is not written is seen. */
     memset(out, 0xFF, s->n_values * sizeof(out[0]));
     double start = tool_seconds();
+    if (s->ep != NULL) {
+        int code = run_ep_forward(s->ep, s, &args);
+        *seconds = tool_seconds() - start;
+        return code;
+    }
     w4moe_status status = w4moe_forward(s->layer, s->ws, &args);
     *seconds = tool_seconds() - start;
     return status == W4MOE_OK ? TOOL_OK : tool_failed(s->ctx, status);
+}
+
+/* Whether this process prints and writes: of ranks the first. */
+static int
+is_first(const struct run_state *s)
+{
+    return s->ep == NULL || run_ep_is_first(s->ep);
+}
+
+/* What became of a step that ranks take apart, on all of them. */
+static int
+agree(const struct run_state *s, int code)
+{
+    return s->ep != NULL ? run_ep_agree(s->ep, code) : code;
+}
+
+static int
+compare_run(const struct run_state *s, const uint16_t *again, uint32_t run)
+{
+    for (size_t j = 0; j < s->n_values; j++) {
+        if (again[j] != s->out[j]) {
+            tool_error("run %lu differs from run 1 in out[%zu][%zu]: "
+                       "0x%04x, not 0x%04x",
+                    (unsigned long)run + 1, j / s->info.hidden_size,
+                    j % s->info.hidden_size, again[j], s->out[j]);
+            return TOOL_MISMATCH;
+        }
+    }
+    return TOOL_OK;
 }
 
 static int
@@ -158,47 +217,49 @@ repeat(struct run_state *s, uint16_t *again, double *seconds)
     uint32_t n = s->job->n_repeats;
     for (uint32_t i = 1; i < n; i++) {
         int code = forward_once(s, again, &seconds[i]);
+        if (code == TOOL_OK) {
+            code = agree(s, compare_run(s, again, i));
+        }
         if (code != TOOL_OK) {
             return code;
         }
-        for (size_t j = 0; j < s->n_values; j++) {
-            if (again[j] != s->out[j]) {
-                tool_error("run %lu differs from run 1 in out[%zu][%zu]: "
-                           "0x%04x, not 0x%04x",
-                        (unsigned long)i + 1, j / s->info.hidden_size,
-                        j % s->info.hidden_size, again[j], s->out[j]);
-                return TOOL_MISMATCH;
-            }
-        }
     }
-    fprintf(stderr, "%s: %lu runs, the same bytes, median %.4g ms\n", tool_name,
-            (unsigned long)n, 1e3 * tool_median(seconds, n));
+    if (is_first(s)) {
+        fprintf(stderr, "%s: %lu runs, the same bytes, median %.4g ms\n",
+                tool_name, (unsigned long)n, 1e3 * tool_median(seconds, n));
+    }
     return TOOL_OK;
+}
+
+static int
+make_workspace(struct run_state *s)
+{
+    if (s->ep != NULL) {
+        return run_ep_prepare(s->ep, s);
+    }
+    w4moe_status status = w4moe_workspace_create(
+            s->layer, &s->ws, s->input.n_tokens, s->input.top_k);
+    return status == W4MOE_OK ? TOOL_OK : tool_failed(s->ctx, status);
 }
 
 static int
 forward(struct run_state *s)
 {
-    uint16_t *again = NULL;
     size_t n = s->job->n_repeats > 0 ? s->job->n_repeats : 1;
     double *seconds = tool_alloc(n, sizeof(seconds[0]), "times");
+    uint16_t *again = tool_alloc(s->n_values, sizeof(again[0]), "the output");
     s->out = tool_alloc(s->n_values, sizeof(s->out[0]), "the output");
-    int code = TOOL_ERROR;
-    if (seconds == NULL || s->out == NULL) {
-        goto out_free;
+    int has_all = seconds != NULL && again != NULL && s->out != NULL;
+    int code = agree(s, has_all ? TOOL_OK : TOOL_ERROR);
+    if (code == TOOL_OK) {
+        code = make_workspace(s);
     }
-    w4moe_status status = w4moe_workspace_create(
-            s->layer, &s->ws, s->input.n_tokens, s->input.top_k);
-    if (status != W4MOE_OK) {
-        code = tool_failed(s->ctx, status);
-        goto out_free;
+    if (code == TOOL_OK) {
+        code = forward_once(s, s->out, &seconds[0]);
     }
-    code = forward_once(s, s->out, &seconds[0]);
     if (code == TOOL_OK && s->job->n_repeats > 0) {
-        again = tool_alloc(s->n_values, sizeof(again[0]), "the output");
-        code = again != NULL ? repeat(s, again, seconds) : TOOL_ERROR;
+        code = repeat(s, again, seconds);
     }
-out_free:
     free(again);
     free(seconds);
     return code;
@@ -263,40 +324,66 @@ print_counts(const struct run_state *s)
     return TOOL_OK;
 }
 
+/* Reads what the call needs, and makes room for what it gives. */
+static int
+prepare(struct run_state *s, size_t top_k)
+{
+    int code = check_output(s->job);
+    if (code == TOOL_OK) {
+        code = read_tensors(s, top_k);
+    }
+    if (code == TOOL_OK && s->job->counts) {
+        s->counts = tool_alloc(
+                s->info.n_experts_global, sizeof(s->counts[0]), "counts");
+        code = s->counts != NULL ? TOOL_OK : TOOL_ERROR;
+    }
+    return agree(s, code);
+}
+
+/* What is done with the result. */
+static int
+use_result(struct run_state *s)
+{
+    int code = TOOL_OK;
+    if (s->job->counts) {
+        code = print_counts(s);
+    }
+    if (code == TOOL_OK && s->expected != NULL) {
+        code = run_compare(s);
+    }
+    if (code == TOOL_OK && s->job->output_path != NULL) {
+        code = write_output(s);
+    }
+    return code;
+}
+
 int
 run_job(const struct run_job *job)
 {
     struct tool_log log = {.quiet = 0};
     struct run_state s = {.job = job};
     size_t top_k = 0;
-    int code = open_layer(&s, &log, &top_k);
+    int code = job->ep ? run_ep_begin(&s.ep) : TOOL_OK;
     if (code == TOOL_OK) {
-        code = check_output(job);
+        code = open_layer(&s, &log, &top_k);
     }
     if (code == TOOL_OK) {
-        code = read_tensors(&s, top_k);
-    }
-    if (code == TOOL_OK && job->counts) {
-        s.counts = tool_alloc(
-                s.info.n_experts_global, sizeof(s.counts[0]), "counts");
-        code = s.counts != NULL ? TOOL_OK : TOOL_ERROR;
+        code = prepare(&s, top_k);
     }
     if (code == TOOL_OK) {
         code = forward(&s);
     }
-    if (code == TOOL_OK && job->counts) {
-        code = print_counts(&s);
+    if (code == TOOL_OK && s.ep != NULL) {
+        run_ep_print(s.ep);
     }
-    if (code == TOOL_OK && s.expected != NULL) {
-        code = run_compare(&s);
-    }
-    if (code == TOOL_OK && job->output_path != NULL) {
-        code = write_output(&s);
+    if (code == TOOL_OK) {
+        code = agree(&s, is_first(&s) ? use_result(&s) : TOOL_OK);
     }
     free(s.expected);
     free(s.counts);
     free(s.out);
     run_input_free(&s.input);
+    run_ep_end(s.ep);
     w4moe_workspace_destroy(s.ws);
     w4moe_layer_destroy(s.layer);
     w4moe_file_close(s.file);

@@ -27,6 +27,8 @@ struct run_job {
     size_t first_expert;
     size_t n_experts;
     int weight_on_input;
+    /** Spread the experts over the ranks of an MPI job. */
+    int ep;
     /** Say how often each expert was chosen. */
     int counts;
     /** Say what computes. */

@@ -35,10 +35,12 @@ AC_DEFUN([W4MOE_MPI], [
             [AC_MSG_ERROR([no MPI library as --with-mpi=$with_mpi wants it])])
     ])
     AC_CHECK_PROGS([MPIEXEC], [mpiexec mpirun], [])
+    AS_CASE([$w4moe_mpi], [yes*], [HAVE_MPI=yes], [HAVE_MPI=no])
+    AC_SUBST([HAVE_MPI])
     AC_SUBST([MPI_MODULE])
     AC_SUBST([MPI_PC_CFLAGS])
     AC_SUBST([MPI_PC_LIBS])
-    AM_CONDITIONAL([HAVE_MPI], [AS_CASE([$w4moe_mpi], [yes*], [:], [false])])
+    AM_CONDITIONAL([HAVE_MPI], [test "x$HAVE_MPI" = xyes])
 ])
 
 # Finds flags by pkg-config, or by a compiler's wrapper.

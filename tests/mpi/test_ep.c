@@ -32,7 +32,7 @@ make_case(unsigned i)
             .tokens = (enum ep_tokens)(i / 2 % EP_TOKENS),
             .routing = (enum ep_routing)(i / 3 % EP_ROUTINGS),
             .most_tokens = 1 + i * 7 % 40,
-            .top_k = 1 + i % 4,
+            .top_k = 1 + i % 6,
             .flags = flag_sets[i % 6],
             .chunk_tokens = i % 3 == 0 ? 0 : 1 + i % 9,
     };

@@ -146,7 +146,7 @@ typedef struct w4moe_combine_args {
     w4moe_dtype row_dtype;
     size_t n_rows;
 
-    /** [n_tokens][k]: the rows of each token in the order of adding; -1 adds
+    /** [n_tokens][k]: the rows of token t in the order of adding; -1 adds
      * nothing. NULL: rows t * k to t * k + k - 1. */
     const int32_t *row_ids;
 
@@ -167,7 +167,7 @@ typedef struct w4moe_combine_args {
  *   out[t] = (out[t] if ACCUMULATE, else 0) + sum_j rows[row_ids[t][j]]
  *
  * in fp32, in the order of j, rounded once to out_dtype. With k = 1 it gathers
- * rows, or changes their type.
+ * rows, or changes their type. out must not overlap rows.
  *
  * Returns: W4MOE_OK; W4MOE_INVALID (NULLs, strides, a row that is not there:
  *     the values are in the text); W4MOE_UNSUPPORTED (types, flags);

@@ -72,8 +72,10 @@ extern W4MOE_API w4moe_status w4moe_layer_load_experts(const w4moe_ctx *ctx,
 
 /**
  * The same with any experts: n_experts of the model's, by number, ascending.
- * Unless they follow each other their weights are copied, into memory of the
- * layer. Forward calls need an expert_map, in which experts[i] is i.
+ * Unless they follow each other, their weights are copied into memory of the
+ * layer, whatever flags says; the router's arrays are not without
+ * W4MOE_LAYER_COPY. Forward calls of such a layer need an expert_map, in which
+ * experts[i] is i; its first_expert is 0.
  *
  * Returns: as w4moe_layer_load_experts(); W4MOE_INVALID (numbers that do not
  *     ascend).
@@ -224,8 +226,8 @@ typedef struct w4moe_forward_args {
     /** sizeof(w4moe_forward_args). */
     size_t struct_size;
 
-    /** Output, [T][out_stride], of type out_dtype. May be x if ACCUMULATE is not
-     * set and types and strides agree. */
+    /** Output, [T][out_stride], of type out_dtype. May be x if ACCUMULATE is
+     * not set and types and strides agree. */
     void *out;
     /** Distance of rows in elements; 0 means H. */
     size_t out_stride;
@@ -275,9 +277,10 @@ typedef struct w4moe_forward_args {
 
     /** dtype, or W4MOE_DTYPE_NONE for the same; or W4MOE_F32: the sums as they
      * are, not rounded, for callers that add up the parts of several
-     * processes. On the CPU a sum that is continued from call to call, over
-     * parts of a layer in ascending order, has the bits of one call over the
-     * whole layer. */
+     * processes. On the CPU a sum that is continued from call to call by
+     * W4MOE_ACCUMULATE, over parts of a layer in ascending order and with
+     * shared experts in the last, has the bits of one call over the whole
+     * layer. */
     w4moe_dtype out_dtype;
 } w4moe_forward_args;
 
@@ -290,9 +293,9 @@ typedef struct w4moe_forward_args {
  * with e = ids[t][j]. Sums are fp32, over the token's experts in a fixed order:
  * ascending by their number in the layer on the CPU, as its choices come on a
  * GPU; then the shared ones. There are two roundings, after the activation to
- * dtype and at the output to out_dtype. The same input gives the same bits, whatever
- * the number of threads. Slots of experts that are elsewhere add nothing.
- * Nothing is allocated.
+ * dtype and at the output to out_dtype. The same input gives the same bits,
+ * whatever the number of threads. Slots of experts that are elsewhere add
+ * nothing. Nothing is allocated.
  *
  * A GPU does not look at ids before it uses them: slots whose ids are out of
  * range add nothing there and are not counted, and logits that are NaN make the

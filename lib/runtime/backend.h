@@ -140,6 +140,12 @@ struct w4moe_layer {
     uint64_t n_owned;
     /** For backends with memory of their own. */
     void *device;
+    /** Its experts do not follow each other: a call needs a map. */
+    int is_list;
+    /** Where their arrays were gathered, if the backend borrows them; not the
+     * backend's business. */
+    void *gathered;
+    uint64_t n_gathered;
 };
 
 struct w4moe_workspace {
@@ -204,8 +210,9 @@ struct w4_array {
 enum {
     W4_MATRIX_ARRAYS = 6,
     W4_EXPERTS_ARRAYS = 2 * W4_MATRIX_ARRAYS,
-    /** Of routed and shared experts, the router's three and the shared gate. */
-    W4_LAYER_ARRAYS = 2 * W4_EXPERTS_ARRAYS + 4
+    W4_ROUTER_ARRAYS = 3,
+    /** Of routed and shared experts, the router and the shared gate. */
+    W4_LAYER_ARRAYS = 2 * W4_EXPERTS_ARRAYS + W4_ROUTER_ARRAYS + 1
 };
 
 /** The arrays of a matrix that are there; returns how many. */
@@ -239,32 +246,45 @@ w4_experts_arrays(
     return n + w4_matrix_arrays(arrays + n, &experts->w2, &experts->w2_sizes);
 }
 
-/** All arrays of a layer; returns how many. */
+/** Those of a router of n_global experts; returns how many. */
 static inline int
-w4_layer_arrays(struct w4_array arrays[W4_LAYER_ARRAYS], w4moe_layer *layer)
+w4_router_arrays(struct w4_array arrays[W4_ROUTER_ARRAYS], w4moe_router *router,
+        uint64_t n_global, uint64_t hidden)
 {
-    w4moe_router *router = &layer->router;
-    uint64_t n_global = layer->n_experts_global;
-    uint64_t hidden = w4_layer_hidden(layer);
-    const struct w4_array others[] = {
+    const struct w4_array all[W4_ROUTER_ARRAYS] = {
             {(void **)(uintptr_t)&router->weight,
                     n_global * hidden * w4moe_dtype_size(router->weight_dtype)},
             {(void **)(uintptr_t)&router->bias,
                     n_global * w4moe_dtype_size(router->bias_dtype)},
             {(void **)(uintptr_t)&router->correction_bias,
                     n_global * w4moe_dtype_size(router->correction_bias_dtype)},
-            {(void **)(uintptr_t)&layer->shared_gate,
-                    w4_layer_shared(layer) * hidden *
-                            w4moe_dtype_size(layer->shared_gate_dtype)},
     };
+    int n = 0;
+    for (int i = 0; i < W4_ROUTER_ARRAYS; i++) {
+        if (*all[i].place != NULL) {
+            arrays[n++] = all[i];
+        }
+    }
+    return n;
+}
+
+/** All arrays of a layer; returns how many. */
+static inline int
+w4_layer_arrays(struct w4_array arrays[W4_LAYER_ARRAYS], w4moe_layer *layer)
+{
+    uint64_t hidden = w4_layer_hidden(layer);
     int n = w4_experts_arrays(arrays, &layer->routed);
     if (w4_layer_shared(layer) != 0) {
         n += w4_experts_arrays(arrays + n, &layer->shared);
     }
-    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
-        if (*others[i].place != NULL) {
-            arrays[n++] = others[i];
-        }
+    n += w4_router_arrays(
+            arrays + n, &layer->router, layer->n_experts_global, hidden);
+    if (layer->shared_gate != NULL) {
+        arrays[n++] = (struct w4_array){
+                .place = (void **)(uintptr_t)&layer->shared_gate,
+                .size = w4_layer_shared(layer) * hidden *
+                        w4moe_dtype_size(layer->shared_gate_dtype),
+        };
     }
     return n;
 }

@@ -178,8 +178,8 @@ w4_cpu_combine(const w4moe_ctx *ctx, const w4moe_combine_args *args)
         if (row < -1 || row >= (int32_t)args->n_rows) {
             return w4_fail(err, W4MOE_INVALID,
                     "combine: row %" PRId32
-                    " of token %zu, place %zu is not in -1 .. %zu",
-                    row, i / args->k, i % args->k, args->n_rows - 1);
+                    " of token %zu, place %zu is not in -1 .. %" PRId64,
+                    row, i / args->k, i % args->k, (int64_t)args->n_rows - 1);
         }
     }
     w4_sum_rows(ctx->state->team, args);

@@ -13,7 +13,8 @@ is_half(w4moe_dtype dtype)
 }
 
 static w4moe_status
-check_pointers(struct w4_err *err, const w4moe_forward_args *args)
+check_pointers(struct w4_err *err, const w4moe_layer *layer,
+        const w4moe_forward_args *args)
 {
     const char *missing = args->out == NULL ? "out"
                           : args->x == NULL ? "x"
@@ -25,6 +26,11 @@ check_pointers(struct w4_err *err, const w4moe_forward_args *args)
         return w4_fail(err, W4MOE_INVALID,
                 "forward: of ids and weights only %s is given",
                 args->ids != NULL ? "ids" : "weights");
+    }
+    if (layer->is_list && args->expert_map == NULL) {
+        return w4_fail(err, W4MOE_INVALID,
+                "forward: the layer's experts do not follow each other, and "
+                "there is no expert_map");
     }
     return W4MOE_OK;
 }
@@ -143,8 +149,8 @@ check_types(struct w4_err *err, const w4moe_forward_args *args)
     return W4MOE_OK;
 }
 
-/* Takes the arguments of a call in, with defaults, and checks them. n_tokens is
- * 0 in *own if there is nothing to do. */
+/* Takes the arguments of a call in, with defaults, and checks types and sizes.
+ * n_tokens is 0 in *own if there is nothing to do. */
 static w4moe_status
 take_arguments(const w4moe_layer *layer, const w4moe_workspace *ws,
         w4moe_forward_args *own, const w4moe_forward_args *args)
@@ -171,10 +177,7 @@ take_arguments(const w4moe_layer *layer, const w4moe_workspace *ws,
         own->n_experts_global = layer->n_experts_global;
     }
     status = check_types(err, own);
-    if (status == W4MOE_OK) {
-        status = check_sizes(err, layer, ws, own);
-    }
-    return status == W4MOE_OK ? check_router(err, layer, ws, own) : status;
+    return status == W4MOE_OK ? check_sizes(err, layer, ws, own) : status;
 }
 
 w4moe_status
@@ -190,7 +193,10 @@ w4moe_forward(const w4moe_layer *layer, w4moe_workspace *ws,
     if (status != W4MOE_OK || own.n_tokens == 0) {
         return status;
     }
-    status = check_pointers(err, &own);
+    status = check_pointers(err, layer, &own);
+    if (status == W4MOE_OK) {
+        status = check_router(err, layer, ws, &own);
+    }
     if (status == W4MOE_OK) {
         status = check_shared(err, layer, ws, &own);
     }
@@ -226,5 +232,8 @@ w4moe_choose(const w4moe_layer *layer, w4moe_workspace *ws, int32_t *ids,
                 : own.out != NULL     ? "out"
                                       : "expert_counts");
     }
-    return layer->ctx->backend->ops->choose(layer, ws, ids, weights, &own);
+    status = check_router(err, layer, ws, &own);
+    return status == W4MOE_OK ? layer->ctx->backend->ops->choose(
+                                        layer, ws, ids, weights, &own)
+                              : status;
 }

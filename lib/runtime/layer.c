@@ -198,6 +198,7 @@ w4moe_layer_destroy(w4moe_layer *layer)
 {
     if (layer != NULL) {
         layer->ctx->backend->ops->layer_close(layer);
+        w4_mem_free(w4_ctx_mem(layer->ctx), layer->gathered, layer->n_gathered);
         free(layer);
     }
 }
@@ -231,7 +232,7 @@ w4moe_layer_get_info(const w4moe_layer *layer, w4moe_layer_info *info)
             .router = layer->router,
             .bytes_per_expert =
                     experts_bytes(&layer->routed) / w4_layer_experts(layer),
-            .bytes_owned = layer->n_owned,
+            .bytes_owned = layer->n_owned + layer->n_gathered,
             .first_expert = layer->first_expert,
             .n_experts_global = layer->n_experts_global,
             .n_shared_experts = w4_layer_shared(layer),

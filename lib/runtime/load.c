@@ -138,54 +138,73 @@ w4moe_layer_load_experts(const w4moe_ctx *ctx, w4moe_layer **layer_p,
 
 /* -------------------------------------------------- experts of any numbers */
 
-/* The arrays of both matrices, and each expert's bytes of them. */
+/* What goes into memory of the layer: the experts' arrays, and those of the
+ * router if the layer is to stand alone. */
 struct gathering {
-    struct w4_array arrays[W4_EXPERTS_ARRAYS];
+    struct w4_array arrays[W4_EXPERTS_ARRAYS + W4_ROUTER_ARRAYS];
+    int n_experts_arrays;
     int n_arrays;
+    int huge;
     uint64_t n_bytes;
 };
 
 /* Sizes become those of n experts. */
 static w4moe_status
 plan_gathering(const w4moe_ctx *ctx, struct gathering *g, struct loaded *loaded,
-        size_t n)
+        size_t n, unsigned flags)
 {
-    struct w4_experts experts = {.w13 = loaded->w13, .w2 = loaded->w2};
-    w4_matrix_sizes(&experts.w13_sizes, &experts.w13);
-    w4_matrix_sizes(&experts.w2_sizes, &experts.w2);
-    g->n_arrays = w4_matrix_arrays(g->arrays, &loaded->w13, &experts.w13_sizes);
-    g->n_arrays += w4_matrix_arrays(
-            g->arrays + g->n_arrays, &loaded->w2, &experts.w2_sizes);
+    struct w4_array *arrays = g->arrays;
+    w4moe_matrix_sizes w13;
+    w4moe_matrix_sizes w2;
+    w4_matrix_sizes(&w13, &loaded->w13);
+    w4_matrix_sizes(&w2, &loaded->w2);
+    g->n_arrays = w4_matrix_arrays(arrays, &loaded->w13, &w13);
+    g->n_arrays += w4_matrix_arrays(arrays + g->n_arrays, &loaded->w2, &w2);
+    g->n_experts_arrays = g->n_arrays;
+    g->huge = (flags & W4MOE_LAYER_HUGE_PAGES) != 0;
+    if (g->huge || (flags & W4MOE_LAYER_COPY) != 0) {
+        g->n_arrays +=
+                w4_router_arrays(arrays + g->n_arrays, &loaded->desc.router,
+                        loaded->desc.n_experts_global, loaded->w13.n_in);
+    }
     g->n_bytes = 0;
-    for (int i = 0; i < g->n_arrays; i++) {
+    int fits = 1;
+    for (int i = 0; i < g->n_arrays && fits; i++) {
         uint64_t rounded;
-        g->arrays[i].size = g->arrays[i].size / loaded->w13.n_experts * n;
-        if (!w4_round_up(&rounded, g->arrays[i].size, W4_MEM_ALIGN) ||
-                !w4_add(&g->n_bytes, g->n_bytes, rounded)) {
-            return w4_fail(w4_ctx_err(ctx), W4MOE_NOMEM,
-                    "layer_load: %zu experts are beyond the address space", n);
+        if (i < g->n_experts_arrays) {
+            arrays[i].size = arrays[i].size / loaded->w13.n_experts * n;
         }
+        fits = w4_round_up(&rounded, arrays[i].size, W4_MEM_ALIGN) &&
+               w4_add(&g->n_bytes, g->n_bytes, rounded);
+    }
+    if (!fits || (g->huge && !w4_round_up(&g->n_bytes, g->n_bytes,
+                                     W4_MEM_HUGE_ALIGN))) {
+        return w4_fail(w4_ctx_err(ctx), W4MOE_NOMEM,
+                "layer_load: %zu experts are beyond the address space", n);
     }
     return W4MOE_OK;
 }
 
-/* Copies the experts' parts of every array to memory, which the matrices have
- * from then on. */
+/* Copies the arrays to memory, the experts' parts of those that have parts.
+ * The description has the copies from then on. */
 static void
 gather(const struct gathering *g, struct loaded *loaded, char *memory,
         const int32_t *experts, size_t n)
 {
     size_t first_here = loaded->desc.first_expert;
     for (int i = 0; i < g->n_arrays; i++) {
-        size_t each = (size_t)(g->arrays[i].size / n);
+        size_t size = (size_t)g->arrays[i].size;
         const char *from = *g->arrays[i].place;
-        for (size_t e = 0; e < n; e++) {
-            memcpy(memory + e * each,
-                    from + ((size_t)experts[e] - first_here) * each, each);
-        }
         *g->arrays[i].place = memory;
-        memory += (g->arrays[i].size + W4_MEM_ALIGN - 1) / W4_MEM_ALIGN *
-                  W4_MEM_ALIGN;
+        if (i >= g->n_experts_arrays) {
+            memcpy(memory, from, size);
+        }
+        for (size_t e = 0; e < n && i < g->n_experts_arrays; e++) {
+            memcpy(memory + e * (size / n),
+                    from + ((size_t)experts[e] - first_here) * (size / n),
+                    size / n);
+        }
+        memory += (size + W4_MEM_ALIGN - 1) / W4_MEM_ALIGN * W4_MEM_ALIGN;
     }
     loaded->w13.n_experts = n;
     loaded->w2.n_experts = n;
@@ -197,22 +216,28 @@ create_list(const w4moe_ctx *ctx, w4moe_layer **layer_p, struct loaded *loaded,
         const int32_t *experts, size_t n, unsigned flags)
 {
     struct w4_mem *mem = w4_ctx_mem(ctx);
+    struct w4_err *err = w4_ctx_err(ctx);
     struct gathering g;
     void *memory = NULL;
-    w4moe_status status = plan_gathering(ctx, &g, loaded, n);
+    w4moe_status status = plan_gathering(ctx, &g, loaded, n, flags);
     if (status == W4MOE_OK) {
-        status =
-                w4_mem_alloc(mem, w4_ctx_err(ctx), &memory, g.n_bytes, "layer");
+        status = g.huge ? w4_mem_alloc_huge(
+                                  mem, err, &memory, g.n_bytes, "layer")
+                        : w4_mem_alloc(mem, err, &memory, g.n_bytes, "layer");
     }
     if (status != W4MOE_OK) {
         return status;
     }
     gather(&g, loaded, memory, experts, n);
+    /* What is to be copied has been. */
+    flags &= ~(unsigned)(W4MOE_LAYER_COPY | W4MOE_LAYER_HUGE_PAGES);
     status = w4moe_layer_create(ctx, layer_p, &loaded->desc, flags);
+    if (status == W4MOE_OK) {
+        (*layer_p)->is_list = 1;
+    }
     if (status == W4MOE_OK && (*layer_p)->n_owned == 0) {
-        /* The backend has made no copy: the layer has this one. */
-        (*layer_p)->owned = memory;
-        (*layer_p)->n_owned = g.n_bytes;
+        (*layer_p)->gathered = memory;
+        (*layer_p)->n_gathered = g.n_bytes;
         return W4MOE_OK;
     }
     w4_mem_free(mem, memory, g.n_bytes);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT
  * Copyright (C) 2026 The w4moe authors */
 /* Memory for callers: checks, then the backend. */
+#include <inttypes.h>
+
 #include "runtime/backend.h"
 
 w4moe_status
@@ -15,10 +17,11 @@ w4moe_memory_alloc(const w4moe_ctx *ctx, void **memory_p, uint64_t n_bytes,
                 ctx == NULL ? "NULL" : "given",
                 memory_p == NULL ? "NULL" : "given", (int)where);
     }
-    *memory_p = NULL;
-    return n_bytes != 0 ? ctx->backend->ops->memory_alloc(
-                                  ctx, memory_p, n_bytes, where)
-                        : W4MOE_OK;
+    if (n_bytes == 0) {
+        *memory_p = NULL;
+        return W4MOE_OK;
+    }
+    return ctx->backend->ops->memory_alloc(ctx, memory_p, n_bytes, where);
 }
 
 void
@@ -37,9 +40,9 @@ w4moe_memory_copy(const w4moe_ctx *ctx, void *to, const void *from,
     if (ctx == NULL || n_bytes > SIZE_MAX ||
             (n_bytes != 0 && (to == NULL || from == NULL))) {
         return w4_fail(w4_ctx_err(ctx), W4MOE_INVALID,
-                "memory_copy: ctx %s, to %s, from %s",
+                "memory_copy: ctx %s, to %s, from %s, %" PRIu64 " bytes",
                 ctx == NULL ? "NULL" : "given", to == NULL ? "NULL" : "given",
-                from == NULL ? "NULL" : "given");
+                from == NULL ? "NULL" : "given", n_bytes);
     }
     return n_bytes != 0 ? ctx->backend->ops->memory_copy(
                                   ctx, to, from, n_bytes, stream)

@@ -314,6 +314,7 @@ class ForwardArgs(Struct):
         ("flags", ctypes.c_uint),
         ("stream", _PTR),
         ("expert_counts", _PTR),
+        ("out_dtype", ctypes.c_int),
     ]
 
 

@@ -144,7 +144,8 @@ typedef struct w4moe_ctx_options {
     unsigned n_threads;
 
     /** Upper bound in bytes on the memory that objects of this context hold
-     * (layers that own copies, workspaces); 0 means none. */
+     * (layers that own copies, workspaces, w4moe_memory_alloc()); 0 means
+     * none. */
     uint64_t memory_limit;
 
     /** Receives log lines and the text of every failure; may be NULL. */

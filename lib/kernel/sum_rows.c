@@ -32,16 +32,21 @@ add_floats(
     }
 }
 
+struct loop {
+    const w4moe_combine_args *args;
+    int accumulate;
+};
+
 /* Some columns of a token. */
 static void
-sum_columns(
-        const w4moe_combine_args *args, size_t token, size_t first, size_t n)
+sum_columns(const struct loop *loop, size_t token, size_t first, size_t n)
 {
+    const w4moe_combine_args *args = loop->args;
     size_t row_size = args->row_stride * w4moe_dtype_size(args->row_dtype);
     size_t out_size = args->out_stride * w4moe_dtype_size(args->out_dtype);
     char *out = (char *)args->out + token * out_size;
     float sums[COLUMNS] = {0.0f};
-    if ((args->flags & W4MOE_ACCUMULATE) != 0) {
+    if (loop->accumulate) {
         load_floats(sums, out, args->out_dtype, first, n);
     }
     for (size_t j = 0; j < args->k; j++) {
@@ -58,17 +63,19 @@ sum_columns(
 }
 
 static void
-sum_token(const void *combine_args, size_t token)
+sum_token(const void *rows_loop, size_t token)
 {
-    const w4moe_combine_args *args = combine_args;
-    for (size_t first = 0; first < args->n_columns; first += COLUMNS) {
-        size_t left = args->n_columns - first;
-        sum_columns(args, token, first, left < COLUMNS ? left : COLUMNS);
+    const struct loop *loop = rows_loop;
+    for (size_t first = 0; first < loop->args->n_columns; first += COLUMNS) {
+        size_t left = loop->args->n_columns - first;
+        sum_columns(loop, token, first, left < COLUMNS ? left : COLUMNS);
     }
 }
 
 void
-w4_sum_rows(struct w4_team *team, const w4moe_combine_args *args)
+w4_sum_rows(
+        struct w4_team *team, const w4moe_combine_args *args, int accumulate)
 {
-    w4_parallel(team, args->n_tokens, sum_token, args);
+    const struct loop loop = {.args = args, .accumulate = accumulate};
+    w4_parallel(team, args->n_tokens, sum_token, &loop);
 }

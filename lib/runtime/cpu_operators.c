@@ -182,6 +182,6 @@ w4_cpu_combine(const w4moe_ctx *ctx, const w4moe_combine_args *args)
                     row, i / args->k, i % args->k, (int64_t)args->n_rows - 1);
         }
     }
-    w4_sum_rows(ctx->state->team, args);
+    w4_sum_rows(ctx->state->team, args, (args->flags & W4MOE_ACCUMULATE) != 0);
     return W4MOE_OK;
 }

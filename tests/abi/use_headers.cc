@@ -252,6 +252,10 @@ use_files(const w4moe_ctx *ctx, const char *missing)
         ok(w4moe_layer_load_experts(ctx, &layer, file, 0, 0, 1, 0),
                 "layer_load_experts");
         w4moe_layer_destroy(layer);
+        const std::int32_t experts[] = {0, 2};
+        ok(w4moe_layer_load_list(ctx, &layer, file, 0, experts, 2, 0),
+                "layer_load_list");
+        w4moe_layer_destroy(layer);
     }
     w4moe_file_close(file);
     const std::uint32_t layers[] = {0};
@@ -329,6 +333,34 @@ use_operators(const w4moe_ctx *ctx, const w4moe_matrix &w13)
 }
 
 void
+use_memory(const w4moe_ctx *ctx)
+{
+    const float rows[T * H] = {};
+    const std::int32_t row_ids[] = {0, 1, 2, -1};
+    void *sums = nullptr;
+    ok(w4moe_memory_alloc(ctx, &sums, sizeof(rows), W4MOE_MEMORY_DEVICE),
+            "memory_alloc");
+    ok(w4moe_memory_copy(ctx, sums, rows, sizeof(rows), nullptr),
+            "memory_copy");
+    auto args = sized<w4moe_combine_args>();
+    args.out = sums;
+    args.out_stride = 0;
+    args.out_dtype = W4MOE_F32;
+    args.rows = rows;
+    args.row_stride = 0;
+    args.row_dtype = W4MOE_F32;
+    args.n_rows = T;
+    args.row_ids = row_ids;
+    args.n_tokens = 2;
+    args.k = 2;
+    args.n_columns = H;
+    args.flags = W4MOE_ACCUMULATE | W4MOE_HOST_IO;
+    args.stream = nullptr;
+    ok(w4moe_combine(ctx, &args), "combine");
+    w4moe_memory_free(ctx, sums, sizeof(rows), W4MOE_MEMORY_DEVICE);
+}
+
+void
 use_layer(const w4moe_ctx *ctx, const w4moe_matrix &w13, const w4moe_matrix &w2)
 {
     auto desc = sized<w4moe_layer_desc>();
@@ -373,7 +405,17 @@ use_layer(const w4moe_ctx *ctx, const w4moe_matrix &w13, const w4moe_matrix &w2)
     args.flags = W4MOE_HOST_IO | W4MOE_BATCH_INVARIANT;
     args.stream = nullptr;
     args.expert_counts = nullptr;
+    args.out_dtype = W4MOE_DTYPE_NONE;
     ok(w4moe_forward(layer, ws, &args), "forward");
+    const float logits[T * E] = {};
+    std::int32_t chosen[T * K];
+    float chosen_weights[T * K];
+    args.out = nullptr;
+    args.ids = nullptr;
+    args.weights = nullptr;
+    args.router_logits = logits;
+    args.logits_dtype = W4MOE_F32;
+    ok(w4moe_choose(layer, ws, chosen, chosen_weights, &args), "choose");
 #ifdef HAVE_DLPACK
     // Without x.
     auto tensors = sized<w4moe_dlpack_args>();
@@ -414,6 +456,7 @@ main(int, char **argv)
     use_files(ctx, (std::string(argv[0]) + ".missing").c_str());
     use_operators(ctx, w13.matrix);
     use_layer(ctx, w13.matrix, w2.matrix);
+    use_memory(ctx);
     std::printf("%s%s", w4moe_ctx_describe(ctx),
             failures != 0 ? w4moe_ctx_error(ctx) : "");
     w4moe_ctx_destroy(ctx);

@@ -390,6 +390,8 @@ oracle_forward(double *exact, double *ideal, const struct oracle_call *call)
             .rounded = oracle_alloc(n, sizeof(double)),
     };
     int add = (call->flags & W4MOE_ACCUMULATE) != 0;
+    w4moe_dtype out_dtype =
+            call->out_dtype != W4MOE_DTYPE_NONE ? call->out_dtype : call->dtype;
     for (size_t t = 0; t < call->n_tokens; t++) {
         s.exact = exact + t * hidden;
         s.ideal = ideal + t * hidden;
@@ -399,7 +401,7 @@ oracle_forward(double *exact, double *ideal, const struct oracle_call *call)
         }
         add_token(&s, call, t);
         for (size_t i = 0; i < hidden; i++) {
-            s.ideal[i] = oracle_round(call->dtype, s.ideal[i]);
+            s.ideal[i] = oracle_round(out_dtype, s.ideal[i]);
         }
     }
     free(s.product);

@@ -155,6 +155,8 @@ struct oracle_call {
     const struct oracle_matrix *w2;
     w4moe_activation activation;
     w4moe_dtype dtype;
+    /** Of the output; W4MOE_DTYPE_NONE: dtype. */
+    w4moe_dtype out_dtype;
     /** [T][H], the values of x. */
     const double *x;
     size_t n_tokens;
@@ -172,7 +174,7 @@ struct oracle_call {
 };
 
 /** Out: exact [T][H], float64 throughout; ideal [T][H], the same with two
- * roundings to dtype, after the activation and at the output. */
+ * roundings, after the activation to dtype and at the output to out_dtype. */
 extern void oracle_forward(
         double *exact, double *ideal, const struct oracle_call *call);
 

@@ -9,149 +9,11 @@
 #include <string.h>
 
 #include "contexts.h"
-#include "forward_case.h"
+#include "whole_layer.h"
 
-enum { E = 6, T = 19, K = 3, HIDDEN = 80, S_MAX = 2 };
-
-static const w4moe_dtype floats[3] = {W4MOE_F32, W4MOE_BF16, W4MOE_F16};
-
-static struct forward_case
-usual(uint64_t seed)
-{
-    struct forward_case what = {
-            .seed = seed,
-            .n_experts = E,
-            .hidden = HIDDEN,
-            .inter = 72,
-            .w13_group = 32,
-            .w2_group = 24,
-            .kind = W4MOE_ACT_SILU,
-            .form = (unsigned)(seed % N_WEIGHT_FORMS),
-            .dtype = seed % 2 != 0 ? W4MOE_F16 : W4MOE_BF16,
-            .n_tokens = T,
-            .top_k = K,
-            .x_pad = 3,
-            .out_pad = 5,
-    };
-    return what;
-}
-
-/* A problem, its layer's arrays, and what else a layer may have. */
-struct whole {
-    struct forward_problem p;
-    /** Shared experts: those of another problem. */
-    struct forward_problem shared;
-    w4moe_matrix w13, w2, shared_w13, shared_w2;
-    w4moe_layer_desc desc;
-    /** Arrays of routers and gates, and their values. */
-    uint32_t weight[E * HIDDEN], bias[E], correction[E], gate[S_MAX * HIDDEN];
-    double weight_values[E * HIDDEN], bias_values[E];
-    double gate_values[S_MAX * HIDDEN];
-    double shared_weights[T * S_MAX];
-};
-
-static void
-open_whole(struct whole *w, const struct forward_case *what, w4moe_order order)
-{
-    memset(w, 0, sizeof(*w));
-    forward_make(&w->p, what);
-    oracle_pack(&w->w13, &w->p.w13, order);
-    oracle_pack(&w->w2, &w->p.w2, order);
-    w->desc = (w4moe_layer_desc){
-            .struct_size = sizeof(w->desc),
-            .w13 = &w->w13,
-            .w2 = &w->w2,
-            .activation = w->p.activation,
-    };
-}
-
-static void
-close_whole(struct whole *w)
-{
-    oracle_pack_free(&w->w13);
-    oracle_pack_free(&w->w2);
-    forward_free(&w->p);
-    if (w->desc.shared_w13 != NULL) {
-        oracle_pack_free(&w->shared_w13);
-        oracle_pack_free(&w->shared_w2);
-        forward_free(&w->shared);
-    }
-}
-
-static w4moe_layer *
-create(const struct whole *w, const w4moe_ctx *ctx, unsigned flags)
-{
-    w4moe_layer *layer = NULL;
-    w4moe_status status = w4moe_layer_create(ctx, &layer, &w->desc, flags);
-    ck_assert_msg(status == W4MOE_OK, "%s", w4moe_ctx_error(ctx));
-    return layer;
-}
-
-/* One call of a new layer. */
-static void *
-run(const struct whole *w, const w4moe_ctx *ctx, unsigned flags)
-{
-    w4moe_layer *layer = create(w, ctx, flags);
-    void *out = forward_run(ctx, layer, NULL, &w->p);
-    w4moe_layer_destroy(layer);
-    return out;
-}
-
-/* n numbers between -bound and bound as they can be stored. */
-static void
-draw(void *array, double *values, w4moe_dtype dtype, size_t n,
-        struct oracle_rng *rng, double bound)
-{
-    for (size_t i = 0; i < n; i++) {
-        oracle_store(array, dtype, i, oracle_uniform(rng, -bound, bound));
-        values[i] = oracle_load(array, dtype, i);
-    }
-}
+enum { E = WHOLE_E, T = WHOLE_T, K = WHOLE_K, HIDDEN = WHOLE_HIDDEN };
 
 /* ------------------------------------------------------------ hidden states */
-
-static void
-add_router(struct whole *w, w4moe_router_kind kind, w4moe_dtype dtype)
-{
-    struct oracle_rng rng = {w->p.what.seed + 1};
-    double ignored[E];
-    w4moe_router *router = &w->desc.router;
-    draw(w->weight, w->weight_values, dtype, (size_t)E * HIDDEN, &rng, 0.4);
-    draw(w->bias, w->bias_values, dtype, E, &rng, 1);
-    draw(w->correction, ignored, dtype, E, &rng, 0.3);
-    *router = (w4moe_router){
-            .struct_size = sizeof(*router),
-            .kind = kind,
-            .renormalize = 1,
-            .scale = 1.5f,
-            .weight = w->weight,
-            .weight_dtype = dtype,
-            .bias = w->bias,
-            .bias_dtype = dtype,
-    };
-    if (kind == W4MOE_ROUTER_SIGMOID || kind == W4MOE_ROUTER_SQRT_SOFTPLUS) {
-        router->correction_bias = w->correction;
-        router->correction_bias_dtype = dtype;
-        router->n_group = 3;
-        router->topk_group = 2;
-    }
-}
-
-/* What the router's weight makes of x, rounded to fp32. */
-static void
-model_logits(float *logits, const struct whole *w)
-{
-    for (size_t t = 0; t < T; t++) {
-        for (size_t e = 0; e < E; e++) {
-            double sum = w->bias_values[e];
-            for (size_t h = 0; h < HIDDEN; h++) {
-                sum += w->p.x[t * HIDDEN + h] *
-                       w->weight_values[e * HIDDEN + h];
-            }
-            logits[t * E + e] = (float)sum;
-        }
-    }
-}
 
 static void
 check_counts(const struct whole *w, const int32_t *counts)
@@ -170,12 +32,13 @@ START_TEST(from_hidden_states)
 {
     for (unsigned i = 0; i < 30; i++) {
         struct whole w;
-        struct forward_case what = usual(0x4000 + i);
-        open_whole(
+        struct forward_case what = whole_usual(0x4000 + i);
+        whole_open(
                 &w, &what, i % 2 != 0 ? W4MOE_ORDER_RDNA3 : W4MOE_ORDER_TILE);
-        add_router(&w, (w4moe_router_kind)(1 + i % 5), floats[i / 5 % 3]);
+        whole_add_router(
+                &w, (w4moe_router_kind)(1 + i % 5), whole_floats[i / 5 % 3]);
         float logits[T * E];
-        model_logits(logits, &w);
+        whole_logits(logits, &w);
         ck_assert_int_eq(w4moe_route(contexts[0], w.p.ids, w.p.weights, logits,
                                  W4MOE_F32, 0, T, E, K, &w.desc.router),
                 W4MOE_OK);
@@ -184,17 +47,18 @@ START_TEST(from_hidden_states)
         w.p.args.ids = NULL;
         w.p.args.weights = NULL;
         w.p.args.expert_counts = counts;
-        void *out = run(&w, contexts[0], i % 4 == 3 ? W4MOE_LAYER_COPY : 0);
+        void *out =
+                whole_run(&w, contexts[0], i % 4 == 3 ? W4MOE_LAYER_COPY : 0);
         check_counts(&w, counts);
         ck_assert_int_eq(counts[E], 77);
-        void *other = run(&w, contexts[2], W4MOE_LAYER_HUGE_PAGES);
+        void *other = whole_run(&w, contexts[2], W4MOE_LAYER_HUGE_PAGES);
         forward_same(&w.p, out, other, "with more threads");
         w.p.args.ids = w.p.ids;
         w.p.args.weights = w.p.weights;
         forward_judge(&w.p, out);
         free(out);
         free(other);
-        close_whole(&w);
+        whole_close(&w);
     }
 }
 END_TEST
@@ -203,33 +67,33 @@ END_TEST
 START_TEST(weights_on_input)
 {
     struct whole w;
-    struct forward_case what = usual(0x4080);
-    open_whole(&w, &what, W4MOE_ORDER_TILE);
-    add_router(&w, W4MOE_ROUTER_SIGMOID_TOP1, W4MOE_F32);
+    struct forward_case what = whole_usual(0x4080);
+    whole_open(&w, &what, W4MOE_ORDER_TILE);
+    whole_add_router(&w, W4MOE_ROUTER_SIGMOID_TOP1, W4MOE_F32);
     float logits[T * E];
-    model_logits(logits, &w);
+    whole_logits(logits, &w);
     ck_assert_int_eq(w4moe_route(contexts[0], w.p.ids, w.p.weights, logits,
                              W4MOE_F32, 0, T, E, K, &w.desc.router),
             W4MOE_OK);
-    void *on_output = run(&w, contexts[0], 0);
+    void *on_output = whole_run(&w, contexts[0], 0);
     w.p.args.flags = W4MOE_ROUTER_WEIGHT_ON_INPUT;
-    void *on_input = run(&w, contexts[0], 0);
+    void *on_input = whole_run(&w, contexts[0], 0);
     w.p.args.flags = 0;
     w.desc.router.weight_on_input = 1;
-    void *given = run(&w, contexts[0], 0);
+    void *given = whole_run(&w, contexts[0], 0);
     forward_same(&w.p, on_output, given, "with ids and weights given");
     w.p.args.ids = NULL;
     w.p.args.weights = NULL;
     w.p.args.router_logits = logits;
     w.p.args.logits_dtype = W4MOE_F32;
-    void *routed = run(&w, contexts[0], 0);
+    void *routed = whole_run(&w, contexts[0], 0);
     forward_same(&w.p, on_input, routed, "from logits");
     ck_assert(memcmp(on_input, on_output, (size_t)T * HIDDEN * 2) != 0);
     free(on_output);
     free(on_input);
     free(given);
     free(routed);
-    close_whole(&w);
+    whole_close(&w);
 }
 END_TEST
 
@@ -239,9 +103,9 @@ START_TEST(logits_go_before_hidden_states)
 {
     for (unsigned i = 0; i < 10; i++) {
         struct whole w;
-        struct forward_case what = usual(0x4100 + i);
-        open_whole(&w, &what, W4MOE_ORDER_TILE);
-        add_router(&w, (w4moe_router_kind)(1 + i % 5), W4MOE_F32);
+        struct forward_case what = whole_usual(0x4100 + i);
+        whole_open(&w, &what, W4MOE_ORDER_TILE);
+        whole_add_router(&w, (w4moe_router_kind)(1 + i % 5), W4MOE_F32);
         float logits[T * E];
         struct oracle_rng rng = {what.seed};
         for (size_t n = 0; n < (size_t)T * E; n++) {
@@ -250,16 +114,16 @@ START_TEST(logits_go_before_hidden_states)
         ck_assert_int_eq(w4moe_route(contexts[0], w.p.ids, w.p.weights, logits,
                                  W4MOE_F32, 0, T, E, K, &w.desc.router),
                 W4MOE_OK);
-        void *by_ids = run(&w, contexts[0], 0);
+        void *by_ids = whole_run(&w, contexts[0], 0);
         w.p.args.ids = NULL;
         w.p.args.weights = NULL;
         w.p.args.router_logits = logits;
         w.p.args.logits_dtype = W4MOE_F32;
-        void *by_logits = run(&w, contexts[1], 0);
+        void *by_logits = whole_run(&w, contexts[1], 0);
         forward_same(&w.p, by_ids, by_logits, "from logits");
         free(by_ids);
         free(by_logits);
-        close_whole(&w);
+        whole_close(&w);
     }
 }
 END_TEST
@@ -273,9 +137,9 @@ START_TEST(a_part_of_the_experts)
     enum { FIRST = 9, GLOBAL = 20 };
     for (unsigned i = 0; i < 8; i++) {
         struct whole w;
-        struct forward_case what = usual(0x4200 + i);
+        struct forward_case what = whole_usual(0x4200 + i);
         what.flags = i % 2 != 0 ? W4MOE_ACCUMULATE : 0;
-        open_whole(&w, &what, W4MOE_ORDER_TILE);
+        whole_open(&w, &what, W4MOE_ORDER_TILE);
         w.desc.first_expert = FIRST;
         w.desc.n_experts_global = GLOBAL;
         int32_t map[GLOBAL];
@@ -288,7 +152,7 @@ START_TEST(a_part_of_the_experts)
         }
         int32_t counts[GLOBAL];
         w.p.args.expert_counts = counts;
-        void *part = run(&w, contexts[0], 0);
+        void *part = whole_run(&w, contexts[0], 0);
         int32_t n = 0;
         for (size_t e = 0; e < GLOBAL; e++) {
             n += counts[e];
@@ -296,12 +160,12 @@ START_TEST(a_part_of_the_experts)
         ck_assert_int_eq(n, T * K);
         w.p.args.expert_map = map;
         w.p.args.n_experts_global = GLOBAL;
-        void *mapped = run(&w, contexts[1], 0);
+        void *mapped = whole_run(&w, contexts[1], 0);
         forward_same(&w.p, part, mapped, "by a map");
         forward_judge(&w.p, part);
         free(part);
         free(mapped);
-        close_whole(&w);
+        whole_close(&w);
     }
 }
 END_TEST
@@ -309,11 +173,11 @@ END_TEST
 START_TEST(facts_of_a_part)
 {
     struct whole w;
-    struct forward_case what = usual(0x4300);
-    open_whole(&w, &what, W4MOE_ORDER_TILE);
+    struct forward_case what = whole_usual(0x4300);
+    whole_open(&w, &what, W4MOE_ORDER_TILE);
     w.desc.first_expert = 3;
     w.desc.n_experts_global = 9;
-    w4moe_layer *layer = create(&w, contexts[0], 0);
+    w4moe_layer *layer = whole_create(&w, contexts[0], 0);
     w4moe_layer_info info = {.struct_size = sizeof(info)};
     ck_assert_int_eq(w4moe_layer_get_info(layer, &info), W4MOE_OK);
     ck_assert_uint_eq(info.n_experts, E);
@@ -327,55 +191,11 @@ START_TEST(facts_of_a_part)
             w4moe_layer_create(contexts[0], &layer, &w.desc, 0), W4MOE_INVALID);
     ck_assert_str_eq(
             w4moe_ctx_error(contexts[0]), "layer: 6 experts from 3 on, of 8");
-    close_whole(&w);
+    whole_close(&w);
 }
 END_TEST
 
 /* ----------------------------------------------------------- shared experts */
-
-static void
-add_shared(struct whole *w, size_t n_shared, size_t inter, w4moe_order order)
-{
-    struct forward_case what = w->p.what;
-    what.seed += 999;
-    what.n_experts = n_shared;
-    what.inter = inter;
-    what.top_k = 1;
-    what.w13_group = 40;
-    what.w2_group = 16;
-    what.form = (unsigned)((what.form + 5) % N_WEIGHT_FORMS);
-    forward_make(&w->shared, &what);
-    oracle_pack(&w->shared_w13, &w->shared.w13, order);
-    oracle_pack(&w->shared_w2, &w->shared.w2, order);
-    w->desc.shared_w13 = &w->shared_w13;
-    w->desc.shared_w2 = &w->shared_w2;
-    for (size_t i = 0; i < T * n_shared; i++) {
-        w->shared_weights[i] = 1;
-    }
-}
-
-static void
-add_gate(struct whole *w, w4moe_dtype dtype, float scale)
-{
-    size_t n_shared = w->shared_w13.n_experts;
-    struct oracle_rng rng = {w->p.what.seed + 2};
-    w->desc.shared_scale = scale;
-    if (dtype != W4MOE_DTYPE_NONE) {
-        draw(w->gate, w->gate_values, dtype, n_shared * HIDDEN, &rng, 0.4);
-        w->desc.shared_gate = w->gate;
-        w->desc.shared_gate_dtype = dtype;
-    }
-    for (size_t i = 0; i < T * n_shared; i++) {
-        double sum = 0;
-        for (size_t h = 0; h < HIDDEN; h++) {
-            sum += w->p.x[i / n_shared * HIDDEN + h] *
-                   w->gate_values[i % n_shared * HIDDEN + h];
-        }
-        w->shared_weights[i] =
-                dtype != W4MOE_DTYPE_NONE ? 1 / (1 + exp(-sum)) : 1;
-        w->shared_weights[i] *= scale != 0 ? (double)scale : 1;
-    }
-}
 
 static void
 judge_shared(const struct whole *w, const void *out)
@@ -410,20 +230,21 @@ START_TEST(shared_experts)
             W4MOE_ROUTER_WEIGHT_ON_INPUT, W4MOE_BATCH_INVARIANT};
     for (unsigned i = 0; i < 48; i++) {
         struct whole w;
-        struct forward_case what = usual(0x4400 + i);
+        struct forward_case what = whole_usual(0x4400 + i);
         what.flags = flags[i % 4];
         w4moe_order order = i % 3 == 0 ? W4MOE_ORDER_RDNA3 : W4MOE_ORDER_TILE;
-        open_whole(&w, &what, W4MOE_ORDER_TILE);
-        add_shared(&w, 1 + i % 2, i % 3 == 1 ? 136 : 24, order);
-        add_gate(&w, i / 4 % 4 < 3 ? floats[i / 4 % 4] : W4MOE_DTYPE_NONE,
+        whole_open(&w, &what, W4MOE_ORDER_TILE);
+        whole_add_shared(&w, 1 + i % 2, i % 3 == 1 ? 136 : 24, order);
+        whole_add_gate(&w,
+                i / 4 % 4 < 3 ? whole_floats[i / 4 % 4] : W4MOE_DTYPE_NONE,
                 i / 16 == 1 ? 0.75f : 0);
-        void *out = run(&w, contexts[0], 0);
+        void *out = whole_run(&w, contexts[0], 0);
         judge_shared(&w, out);
-        void *other = run(&w, contexts[3], W4MOE_LAYER_COPY);
+        void *other = whole_run(&w, contexts[3], W4MOE_LAYER_COPY);
         forward_same(&w.p, out, other, "with more threads");
         free(out);
         free(other);
-        close_whole(&w);
+        whole_close(&w);
     }
 }
 END_TEST
@@ -433,12 +254,12 @@ END_TEST
 START_TEST(shared_experts_left_out)
 {
     struct whole w;
-    struct forward_case what = usual(0x4500);
-    open_whole(&w, &what, W4MOE_ORDER_TILE);
-    void *without = run(&w, contexts[0], 0);
-    w4moe_layer *plain = create(&w, contexts[0], 0);
-    add_shared(&w, 2, 24, W4MOE_ORDER_TILE);
-    w4moe_layer *layer = create(&w, contexts[0], 0);
+    struct forward_case what = whole_usual(0x4500);
+    whole_open(&w, &what, W4MOE_ORDER_TILE);
+    void *without = whole_run(&w, contexts[0], 0);
+    w4moe_layer *plain = whole_create(&w, contexts[0], 0);
+    whole_add_shared(&w, 2, 24, W4MOE_ORDER_TILE);
+    w4moe_layer *layer = whole_create(&w, contexts[0], 0);
     w4moe_workspace *ws = NULL;
     ck_assert_int_eq(w4moe_workspace_create(plain, &ws, T, K), W4MOE_OK);
     w.p.args.flags = W4MOE_NO_SHARED;
@@ -461,7 +282,7 @@ START_TEST(shared_experts_left_out)
     w4moe_layer_destroy(plain);
     free(without);
     free(left_out);
-    close_whole(&w);
+    whole_close(&w);
 }
 END_TEST
 
@@ -480,12 +301,12 @@ expect_no_layer(const struct whole *w, w4moe_status status, const char *text)
 START_TEST(bad_layers_are_named)
 {
     struct whole w;
-    struct forward_case what = usual(0x4600);
-    open_whole(&w, &what, W4MOE_ORDER_TILE);
+    struct forward_case what = whole_usual(0x4600);
+    whole_open(&w, &what, W4MOE_ORDER_TILE);
     w.desc.shared_gate = w.gate;
     expect_no_layer(&w, W4MOE_INVALID,
             "layer: of shared experts only shared_gate is given");
-    add_shared(&w, 1, 24, W4MOE_ORDER_TILE);
+    whole_add_shared(&w, 1, 24, W4MOE_ORDER_TILE);
     expect_no_layer(&w, W4MOE_UNSUPPORTED,
             "layer: shared_gate of type NONE (0), not F32, F16 or BF16");
     w.desc.shared_gate = NULL;
@@ -505,7 +326,7 @@ START_TEST(bad_layers_are_named)
     w.desc.router.struct_size = sizeof(w.desc.router);
     expect_no_layer(
             &w, W4MOE_INVALID, "router: a weight, but its kind is none");
-    add_router(&w, W4MOE_ROUTER_SIGMOID, W4MOE_F32);
+    whole_add_router(&w, W4MOE_ROUTER_SIGMOID, W4MOE_F32);
     w.desc.router.weight_dtype = W4MOE_I32;
     expect_no_layer(&w, W4MOE_UNSUPPORTED,
             "router: weight of type I32 (9) is not supported, only F32, F16 "
@@ -514,7 +335,7 @@ START_TEST(bad_layers_are_named)
     w.desc.n_experts_global = 4097;
     expect_no_layer(&w, W4MOE_UNSUPPORTED,
             "layer: a router of 4097 experts, at most 4096");
-    close_whole(&w);
+    whole_close(&w);
 }
 END_TEST
 
@@ -532,9 +353,9 @@ expect_no_forward(const struct whole *w, const w4moe_layer *layer,
 START_TEST(bad_calls_are_named)
 {
     struct whole w;
-    struct forward_case what = usual(0x4700);
-    open_whole(&w, &what, W4MOE_ORDER_TILE);
-    w4moe_layer *layer = create(&w, contexts[0], 0);
+    struct forward_case what = whole_usual(0x4700);
+    whole_open(&w, &what, W4MOE_ORDER_TILE);
+    w4moe_layer *layer = whole_create(&w, contexts[0], 0);
     w.p.args.ids = NULL;
     w.p.args.weights = NULL;
     expect_no_forward(&w, layer, NULL, W4MOE_INVALID,
@@ -544,8 +365,8 @@ START_TEST(bad_calls_are_named)
     w.p.args.logits_dtype = W4MOE_F32;
     expect_no_forward(&w, layer, NULL, W4MOE_UNSUPPORTED,
             "router kind \"none\": ids and weights must be given");
-    add_router(&w, W4MOE_ROUTER_SIGMOID, W4MOE_F32);
-    w4moe_layer *routed = create(&w, contexts[0], 0);
+    whole_add_router(&w, W4MOE_ROUTER_SIGMOID, W4MOE_F32);
+    w4moe_layer *routed = whole_create(&w, contexts[0], 0);
     int32_t map[8] = {0, 1, 2, 3, 4, 5, -1, -1};
     w.p.args.expert_map = map;
     w.p.args.n_experts_global = 8;
@@ -565,7 +386,7 @@ START_TEST(bad_calls_are_named)
     w4moe_workspace_destroy(ws);
     w4moe_layer_destroy(routed);
     w4moe_layer_destroy(layer);
-    close_whole(&w);
+    whole_close(&w);
 }
 END_TEST
 

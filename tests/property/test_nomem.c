@@ -53,7 +53,7 @@ END_TEST
 
 static w4moe_ctx *ctx;
 
-/* A container, and the layer in it: number 3, of 2 experts. */
+/* A container, and the layer in it: number 3, of 4 experts. */
 static char *container;
 static w4moe_file *file;
 enum { LAYER = 3 };
@@ -64,7 +64,9 @@ setup(void)
     ctx = context_make(NULL, N_THREADS, 0);
     ct_ctx_setup();
     struct ct_model model;
-    ct_model_make(&model, &ct_specs[3]);
+    struct ct_spec spec = ct_specs[3];
+    spec.n_experts = 4;
+    ct_model_make(&model, &spec);
     ct_convert(&model, W4MOE_ORDER_TILE, "c.safetensors");
     ct_model_free(&model);
     ct_ctx_teardown();
@@ -147,10 +149,47 @@ use_layer(struct nomem_result *result, const w4moe_layer *layer,
     return status;
 }
 
+/* What its router chooses. */
+static w4moe_status
+use_router(struct nomem_result *result, const w4moe_layer *layer,
+        const w4moe_forward_args *args)
+{
+    w4moe_workspace *ws = nomem_untouched;
+    int32_t ids[T * K];
+    float weights[T * K];
+    w4moe_status status = w4moe_workspace_create(layer, &ws, T, K);
+    nomem_pointer(result, status, ws);
+    if (status == W4MOE_OK) {
+        status = w4moe_choose(layer, ws, ids, weights, args);
+        if (status == W4MOE_OK) {
+            nomem_hash(result, ids, sizeof(ids));
+            nomem_hash(result, weights, sizeof(weights));
+        }
+        w4moe_workspace_destroy(ws);
+    }
+    return status;
+}
+
 static unsigned flags;
 
-/* The first expert, of one; or all. */
-static int is_part;
+/* Which experts: all; the second; those of a list, in a row or not. */
+enum { ALL, ONE, IN_A_ROW, SCATTERED, N_PARTS };
+static int part;
+
+static w4moe_status
+load_part(w4moe_layer **layer_p)
+{
+    static const int32_t lists[2][2] = {{1, 2}, {0, 2}};
+    switch (part) {
+    case ALL:
+        return w4moe_layer_load(ctx, layer_p, file, LAYER, flags);
+    case ONE:
+        return w4moe_layer_load_experts(ctx, layer_p, file, LAYER, 1, 1, flags);
+    default:
+        return w4moe_layer_load_list(
+                ctx, layer_p, file, LAYER, lists[part == SCATTERED], 2, flags);
+    }
+}
 
 static w4moe_status
 run_load(struct nomem_result *result)
@@ -159,18 +198,17 @@ run_load(struct nomem_result *result)
     static const uint16_t x[T * 80];
     static const int32_t ids[T * K] = {0, 1, 0, 1, 0, 1, 0, 1, 0, 1};
     static const float weights[T * K] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10};
-    static const w4moe_forward_args args = {.struct_size = sizeof(args),
+    static const int32_t map[4] = {0, -1, 1, -1};
+    w4moe_forward_args args = {.struct_size = sizeof(args),
             .x = x,
             .dtype = W4MOE_BF16,
             .n_tokens = T,
             .top_k = K,
             .ids = ids,
-            .weights = weights};
+            .weights = weights,
+            .expert_map = part == SCATTERED ? map : NULL};
     w4moe_layer *layer = nomem_untouched;
-    w4moe_status status =
-            is_part ? w4moe_layer_load_experts(
-                              ctx, &layer, file, LAYER, 1, 1, flags)
-                    : w4moe_layer_load(ctx, &layer, file, LAYER, flags);
+    w4moe_status status = load_part(&layer);
     nomem_pointer(result, status, layer);
     if (status == W4MOE_OK) {
         status = use_layer(result, layer, &args);
@@ -188,10 +226,46 @@ START_TEST(layers_of_files)
     static const struct nomem_scenario scenario = {
             .name = "layer of a file", .run = run_load};
     for (flags = 0; flags <= ALL_FLAGS; flags++) {
-        for (is_part = 0; is_part < 2; is_part++) {
+        for (part = ALL; part < N_PARTS; part++) {
             nomem_check(&scenario);
         }
     }
+}
+END_TEST
+
+/* Buffers of every kind, one of them copied to the next. */
+static w4moe_status
+run_memory(struct nomem_result *result)
+{
+    enum { N = 200 };
+    static const char text[N] = "to and fro";
+    const char *from = text;
+    char *buffers[3];
+    w4moe_status status = W4MOE_OK;
+    int n = 0;
+    for (; n < 3 && status == W4MOE_OK; n++) {
+        void *memory = nomem_untouched;
+        status = w4moe_memory_alloc(ctx, &memory, N, (w4moe_memory)n);
+        nomem_pointer(result, status, memory);
+        if (status != W4MOE_OK) {
+            break;
+        }
+        buffers[n] = memory;
+        status = w4moe_memory_copy(ctx, buffers[n], from, N, NULL);
+        from = buffers[n];
+        nomem_hash(result, from, N);
+    }
+    while (n-- > 0) {
+        w4moe_memory_free(ctx, buffers[n], N, (w4moe_memory)n);
+    }
+    return status;
+}
+
+START_TEST(buffers)
+{
+    static const struct nomem_scenario scenario = {
+            .name = "memory", .run = run_memory};
+    nomem_check(&scenario);
 }
 END_TEST
 
@@ -206,6 +280,9 @@ run_create(struct nomem_result *result)
     nomem_pointer(result, status, layer);
     if (status == W4MOE_OK) {
         status = use_layer(result, layer, &call);
+        if (status == W4MOE_OK && call.ids == NULL) {
+            status = use_router(result, layer, &call);
+        }
         w4moe_layer_destroy(layer);
     }
     return status;
@@ -298,6 +375,7 @@ main(void)
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_add_test(tc, files);
     tcase_add_test(tc, layers_of_files);
+    tcase_add_test(tc, buffers);
     tcase_add_loop_test(tc, layers_of_arrays, 0, N_WEIGHT_FORMS);
     suite_add_tcase(suite, tc);
     SRunner *runner = srunner_create(suite);

@@ -281,6 +281,26 @@ run_activate(struct nomem_result *result)
     return status;
 }
 
+static w4moe_status
+run_combine(struct nomem_result *result)
+{
+    static const int32_t row_ids[2 * 3] = {0, 3, -1, 2, 2, 5};
+    float sums[2 * K];
+    w4moe_combine_args args = {.struct_size = sizeof(args),
+            .out = sums,
+            .out_dtype = W4MOE_F32,
+            .rows = weights,
+            .row_dtype = W4MOE_BF16,
+            .n_rows = N,
+            .row_ids = row_ids,
+            .n_tokens = 2,
+            .k = 3,
+            .n_columns = K};
+    w4moe_status status = w4moe_combine(ctx, &args);
+    nomem_hash(result, sums, sizeof(sums));
+    return status;
+}
+
 START_TEST(functions)
 {
     static const struct nomem_scenario scenarios[] = {
@@ -294,6 +314,7 @@ START_TEST(functions)
             {.name = "route", .run = run_route},
             {.name = "align", .run = run_align},
             {.name = "activate", .run = run_activate},
+            {.name = "combine", .run = run_combine},
     };
     for (size_t i = 0; i < sizeof(scenarios) / sizeof(scenarios[0]); i++) {
         nomem_check(&scenarios[i]);

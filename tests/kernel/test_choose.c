@@ -194,7 +194,7 @@ START_TEST(of_a_part)
 }
 END_TEST
 
-/* ----------------------------------------------------------------- refusals */
+/* ---------------------------------------------------------------- refusals */
 
 /* A right call to spoil. */
 static struct whole whole;

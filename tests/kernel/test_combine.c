@@ -327,7 +327,7 @@ START_TEST(one_row_is_gathered)
 }
 END_TEST
 
-/* ----------------------------------------------------------------- refusals */
+/* ---------------------------------------------------------------- refusals */
 
 /* A right call of 2 tokens of 2 rows out of 4, of 3 columns. */
 static float values[4][3];

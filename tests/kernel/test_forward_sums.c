@@ -50,7 +50,7 @@ run_call(const w4moe_layer *layer, const w4moe_forward_args *args,
     w4moe_workspace_destroy(ws);
 }
 
-/* ---------------------------------------------------------- against the oracle */
+/* ------------------------------------------------------ against the oracle */
 
 /* Without the last rounding the contract leaves the first one alone. */
 START_TEST(accuracy_without_the_last_rounding)
@@ -145,7 +145,7 @@ START_TEST(exact_sums_have_the_right_bits)
 }
 END_TEST
 
-/* ------------------------------------------------------------ the plain call */
+/* ---------------------------------------------------------- the plain call */
 
 /* The sums, rounded, are the plain call's result; strides and what is between
  * the rows stay. */

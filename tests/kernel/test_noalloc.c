@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT
  * Copyright (C) 2026 The w4moe authors */
 /*
- * w4moe_forward() allocates nothing: calls of the allocator are counted while a
- * forward call runs, of any thread, the OpenMP library's included. The first
- * call of a context may allocate, since it starts the threads.
+ * w4moe_forward(), w4moe_choose() and w4moe_combine() allocate nothing: calls
+ * of the allocator are counted while such a call runs, of any thread, the
+ * OpenMP library's included. The first call of a context may allocate, since it
+ * starts the threads.
  */
 #include <check.h>
 #include <link.h>
@@ -41,6 +42,38 @@ check_call(const w4moe_layer *layer, w4moe_workspace *ws,
             "%u calls of the allocator with %u threads, %zu "
             "tokens, %s",
             n, n_threads, args->n_tokens, args->ids != NULL ? "ids" : "logits");
+}
+
+/* The functions around a forward call: twice, too. */
+static void
+check_others(const w4moe_ctx *ctx, const w4moe_layer *layer,
+        w4moe_workspace *ws, const w4moe_forward_args *args, unsigned n_threads)
+{
+    int32_t ids[33 * 3];
+    float weights[33 * 3];
+    float sums[11 * 80];
+    w4moe_forward_args choose = *args;
+    choose.out = NULL;
+    w4moe_combine_args combine = {.struct_size = sizeof(combine),
+            .out = sums,
+            .out_dtype = W4MOE_F32,
+            .rows = args->out,
+            .row_dtype = args->dtype,
+            .n_rows = 33,
+            .n_tokens = 11,
+            .k = 3,
+            .n_columns = 80};
+    for (int again = 0; again < 2; again++) {
+        alloc_count_begin(NULL);
+        w4moe_status status = w4moe_choose(layer, ws, ids, weights, &choose);
+        if (status == W4MOE_OK) {
+            status = w4moe_combine(ctx, &combine);
+        }
+        unsigned n = alloc_count_end();
+        ck_assert_int_eq(status, W4MOE_OK);
+        ck_assert_msg(again == 0 || n == 0,
+                "%u calls of the allocator with %u threads", n, n_threads);
+    }
 }
 
 static void
@@ -87,6 +120,7 @@ check_threads(unsigned n_threads, unsigned form)
     p.args.router_logits = logits;
     p.args.logits_dtype = W4MOE_F32;
     check_call(layer, ws, &p.args, n_threads);
+    check_others(ctx, layer, ws, &p.args, n_threads);
     w4moe_workspace_destroy(ws);
     w4moe_layer_destroy(layer);
     oracle_pack_free(&w13);

@@ -33,7 +33,7 @@ static const unsigned lists[] = {0x5, 0xA, 0xB, 0x9, 0xD, 0x1, 0x4, 0x6, 0xE,
         0xF, 0x55, 0x81, 0x92, 0xFE, 0xBF};
 enum { N_LISTS = sizeof(lists) / sizeof(lists[0]) };
 
-/* ----------------------------------------------------------------- fixtures */
+/* ---------------------------------------------------------------- fixtures */
 
 static char *path;
 static w4moe_file *file;
@@ -387,7 +387,7 @@ START_TEST(memory_limits)
 }
 END_TEST
 
-/* --------------------------------------------------------------- refusals */
+/* ---------------------------------------------------------------- refusals */
 
 static void
 refused(const int32_t *experts, size_t n, const char *text)

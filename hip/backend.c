@@ -151,7 +151,8 @@ find_kernels(struct w4_err *err, struct w4_gpu *gpu)
     } others[] = {{&gpu->logits, "w4_logits"}, {&gpu->route, "w4_route"},
             {&gpu->count, "w4_count"}, {&gpu->align, "w4_align"},
             {&gpu->spread, "w4_spread"}, {&gpu->reduce, "w4_reduce"},
-            {&gpu->activate, "w4_activate"}, {&gpu->clear, "w4_clear"}};
+            {&gpu->combine, "w4_combine"}, {&gpu->activate, "w4_activate"},
+            {&gpu->clear, "w4_clear"}};
     for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
         if (status == W4MOE_OK) {
             status = find_needed(err, gpu, others[i].function, others[i].name);
@@ -213,62 +214,6 @@ gpu_describe(const w4moe_ctx *ctx, char *text, size_t size)
                                                     : "dot");
 }
 
-static w4moe_status
-gpu_memory_alloc(const w4moe_ctx *ctx, void **memory_p, uint64_t n_bytes,
-        w4moe_memory where)
-{
-    const struct w4_gpu *gpu = w4_gpu_of(ctx);
-    int before = 0;
-    w4moe_status status = w4_gpu_enter(w4_ctx_err(ctx), gpu, &before);
-    if (status != W4MOE_OK) {
-        return status;
-    }
-    status = where == W4MOE_MEMORY_DEVICE
-                     ? w4_gpu_alloc(ctx, memory_p, n_bytes, "memory")
-                     : w4_gpu_alloc_pinned(ctx, memory_p, n_bytes, "memory");
-    w4_gpu_leave(gpu, before);
-    return status;
-}
-
-static void
-gpu_memory_free(const w4moe_ctx *ctx, void *memory, uint64_t n_bytes,
-        w4moe_memory where)
-{
-    const struct w4_gpu *gpu = w4_gpu_of(ctx);
-    int before = 0;
-    if (w4_gpu_enter(w4_ctx_err(ctx), gpu, &before) != W4MOE_OK) {
-        return;
-    }
-    if (where == W4MOE_MEMORY_DEVICE) {
-        w4_gpu_free(ctx, memory, n_bytes);
-    } else {
-        w4_gpu_free_pinned(ctx, memory, n_bytes);
-    }
-    w4_gpu_leave(gpu, before);
-}
-
-static w4moe_status
-gpu_memory_copy(const w4moe_ctx *ctx, void *to, const void *from,
-        uint64_t n_bytes, void *stream)
-{
-    const struct w4_gpu *gpu = w4_gpu_of(ctx);
-    struct w4_err *err = w4_ctx_err(ctx);
-    int before = 0;
-    w4moe_status status = w4_gpu_enter(err, gpu, &before);
-    if (status != W4MOE_OK) {
-        return status;
-    }
-    status = w4_gpu_check(err,
-            hipMemcpyAsync(to, from, (size_t)n_bytes, hipMemcpyDefault, stream),
-            "hipMemcpyAsync");
-    if (status == W4MOE_OK) {
-        status = w4_gpu_check(
-                err, hipStreamSynchronize(stream), "hipStreamSynchronize");
-    }
-    w4_gpu_leave(gpu, before);
-    return status;
-}
-
 static const struct w4_backend_ops ops = {
         .name = "hip",
         .open = gpu_open,
@@ -285,9 +230,9 @@ static const struct w4_backend_ops ops = {
         .activate = w4_gpu_activate,
         .choose = w4_gpu_choose_experts,
         .combine = w4_gpu_combine,
-        .memory_alloc = gpu_memory_alloc,
-        .memory_free = gpu_memory_free,
-        .memory_copy = gpu_memory_copy,
+        .memory_alloc = w4_gpu_memory_alloc,
+        .memory_free = w4_gpu_memory_free,
+        .memory_copy = w4_gpu_memory_copy,
 };
 
 extern W4MOE_API const struct w4_backend_module *w4moe_backend_module(void);

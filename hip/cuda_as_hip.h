@@ -28,7 +28,9 @@ typedef CUgraphExec hipGraphExec_t;
 typedef enum hipMemcpyKind {
     hipMemcpyHostToDevice,
     hipMemcpyDeviceToHost,
-    hipMemcpyDeviceToDevice
+    hipMemcpyDeviceToDevice,
+    /** As the addresses say. */
+    hipMemcpyDefault
 } hipMemcpyKind;
 
 typedef struct hipDeviceProp_t {
@@ -167,6 +169,8 @@ hipMemcpy(void *to, const void *from, size_t size, hipMemcpyKind kind)
         return cuMemcpyDtoH(to, (CUdeviceptr)from, size);
     case hipMemcpyDeviceToDevice:
         return cuMemcpyDtoD((CUdeviceptr)to, (CUdeviceptr)from, size);
+    case hipMemcpyDefault:
+        return cuMemcpy((CUdeviceptr)to, (CUdeviceptr)from, size);
     }
     return CUDA_ERROR_INVALID_VALUE;
 }
@@ -183,6 +187,8 @@ hipMemcpyAsync(void *to, const void *from, size_t size, hipMemcpyKind kind,
     case hipMemcpyDeviceToDevice:
         return cuMemcpyDtoDAsync(
                 (CUdeviceptr)to, (CUdeviceptr)from, size, stream);
+    case hipMemcpyDefault:
+        return cuMemcpyAsync((CUdeviceptr)to, (CUdeviceptr)from, size, stream);
     }
     return CUDA_ERROR_INVALID_VALUE;
 }

@@ -89,6 +89,79 @@ w4_gpu_free_pinned(const w4moe_ctx *ctx, void *p, uint64_t size)
     }
 }
 
+/* ------------------------------------------------------ memory for callers */
+
+static w4moe_status
+alloc_of_device(const w4moe_ctx *ctx, void **memory_p, uint64_t n_bytes,
+        w4moe_memory where)
+{
+    const struct w4_gpu *gpu = w4_gpu_of(ctx);
+    int before = 0;
+    w4moe_status status = w4_gpu_enter(w4_ctx_err(ctx), gpu, &before);
+    if (status != W4MOE_OK) {
+        return status;
+    }
+    status = where == W4MOE_MEMORY_DEVICE
+                     ? w4_gpu_alloc(ctx, memory_p, n_bytes, "memory")
+                     : w4_gpu_alloc_pinned(ctx, memory_p, n_bytes, "memory");
+    w4_gpu_leave(gpu, before);
+    return status;
+}
+
+w4moe_status
+w4_gpu_memory_alloc(const w4moe_ctx *ctx, void **memory_p, uint64_t n_bytes,
+        w4moe_memory where)
+{
+    return where == W4MOE_MEMORY_HOST
+                   ? w4_mem_alloc(w4_ctx_mem(ctx), w4_ctx_err(ctx), memory_p,
+                             n_bytes, "memory")
+                   : alloc_of_device(ctx, memory_p, n_bytes, where);
+}
+
+void
+w4_gpu_memory_free(const w4moe_ctx *ctx, void *memory, uint64_t n_bytes,
+        w4moe_memory where)
+{
+    const struct w4_gpu *gpu = w4_gpu_of(ctx);
+    int before = gpu->device;
+    if (where == W4MOE_MEMORY_HOST) {
+        w4_mem_free(w4_ctx_mem(ctx), memory, n_bytes);
+        return;
+    }
+    /* Released in any case; a failure has nobody to go to. */
+    (void)w4_gpu_enter(NULL, gpu, &before);
+    if (where == W4MOE_MEMORY_DEVICE) {
+        w4_gpu_free(ctx, memory, n_bytes);
+    } else {
+        w4_gpu_free_pinned(ctx, memory, n_bytes);
+    }
+    w4_gpu_leave(gpu, before);
+}
+
+w4moe_status
+w4_gpu_memory_copy(const w4moe_ctx *ctx, void *to, const void *from,
+        uint64_t n_bytes, void *stream)
+{
+    const struct w4_gpu *gpu = w4_gpu_of(ctx);
+    struct w4_err *err = w4_ctx_err(ctx);
+    int before = 0;
+    w4moe_status status = w4_gpu_enter(err, gpu, &before);
+    if (status != W4MOE_OK) {
+        return status;
+    }
+    status = w4_gpu_check(err,
+            hipMemcpyAsync(to, from, (size_t)n_bytes, hipMemcpyDefault, stream),
+            "hipMemcpyAsync");
+    if (status == W4MOE_OK) {
+        status = w4_gpu_check(
+                err, hipStreamSynchronize(stream), "hipStreamSynchronize");
+    }
+    w4_gpu_leave(gpu, before);
+    return status;
+}
+
+/* ---------------------------------------------------------------- launches */
+
 w4moe_status
 w4_gpu_launch(struct w4_err *err, hipFunction_t function, uint64_t x,
         uint64_t y, unsigned threads, void *argument, hipStream_t stream)

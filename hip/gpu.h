@@ -77,6 +77,7 @@ struct w4_gpu {
     hipFunction_t align;
     hipFunction_t spread;
     hipFunction_t reduce;
+    hipFunction_t combine;
     hipFunction_t activate;
     hipFunction_t clear;
 };
@@ -266,11 +267,17 @@ extern w4moe_status w4_gpu_gemm(
 extern uint64_t w4_gpu_gemm_workspace(const w4moe_gemm_args *args);
 extern w4moe_status w4_gpu_activate(const w4moe_ctx *ctx, void *out,
         size_t out_stride, const void *in, size_t in_stride, w4moe_dtype dtype,
-        size_t n_out, const w4moe_activation *activation);
+        size_t n_rows, size_t n_out, const w4moe_activation *activation);
 extern w4moe_status w4_gpu_choose_experts(const w4moe_layer *layer,
         w4moe_workspace *ws, int32_t *ids, float *weights,
         const w4moe_forward_args *args);
 extern w4moe_status w4_gpu_combine(
         const w4moe_ctx *ctx, const w4moe_combine_args *args);
+extern w4moe_status w4_gpu_memory_alloc(const w4moe_ctx *ctx, void **memory_p,
+        uint64_t n_bytes, w4moe_memory where);
+extern void w4_gpu_memory_free(const w4moe_ctx *ctx, void *memory,
+        uint64_t n_bytes, w4moe_memory where);
+extern w4moe_status w4_gpu_memory_copy(const w4moe_ctx *ctx, void *to,
+        const void *from, uint64_t n_bytes, void *stream);
 
 #endif

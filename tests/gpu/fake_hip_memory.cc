@@ -128,8 +128,8 @@ hipHostMalloc(void **pointer, size_t size, unsigned int flags)
         if (fake_spoils_capture()) {
             return hipErrorStreamCaptureUnsupported;
         }
-        void *address = malloc(size);
-        if (address == nullptr) {
+        void *address = nullptr;
+        if (posix_memalign(&address, 4096, size) != 0) {
             return hipErrorOutOfMemory;
         }
         memset(address, 0xFF, size);

@@ -14,6 +14,10 @@ struct w4_gpu_call {
     const struct w4_gpu_layer *gpu;
     struct w4_err *err;
     w4moe_forward_args args;
+    /** Where the caller of w4moe_choose() wants them; NULL in a forward
+     * call. */
+    int32_t *chosen_ids;
+    float *chosen_weights;
     hipStream_t stream;
     /** Of routed experts. */
     uint32_t n_slots;
@@ -24,6 +28,13 @@ struct w4_gpu_call {
     const struct w4_gpu_workspace *ws;
     struct w4_gpu_transfer transfer;
 };
+
+/** Whether pointers of the caller are host memory. */
+static inline int
+w4_gpu_from_host(const struct w4_gpu_call *call)
+{
+    return (call->args.flags & W4MOE_HOST_IO) != 0;
+}
 
 /** An array of the workspace. */
 static inline void *
@@ -52,6 +63,9 @@ extern w4moe_status w4_gpu_stage(struct w4_gpu_call *call);
  * call. */
 extern w4moe_status w4_gpu_return(
         struct w4_gpu_call *call, const w4moe_forward_args *callers);
+
+/** The same for what w4moe_choose() gives. */
+extern w4moe_status w4_gpu_return_choice(struct w4_gpu_call *call);
 
 /* ----------------------------------------------------------------- routing */
 

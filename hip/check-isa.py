@@ -52,6 +52,7 @@ OTHERS = {
     "w4_spread": 0,
     "w4_count": 4096,
     "w4_reduce": 0,
+    "w4_combine": 0,
     "w4_activate": 0,
     "w4_clear": 0,
 }

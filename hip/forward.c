@@ -115,6 +115,7 @@ multiply_w2_tokens(const struct w4_gpu_call *call, const struct share *share)
     p.out_stride = args->out_stride;
     p.choices = share->per_token;
     p.accumulate = (args->flags & W4MOE_ACCUMULATE) != 0;
+    p.out_type = args->out_dtype;
     return w4_gpu_multiply(ctx,
             w4_gpu_choose_token(
                     w4_gpu_of(ctx), &share->experts->w2, 1, args->dtype),
@@ -188,7 +189,7 @@ shared_share(const struct w4_gpu_call *call)
     return share;
 }
 
-/* The sums of each token's slots, rounded. */
+/* The sums of each token's slots, rounded to the output's type. */
 static w4moe_status
 reduce(const struct w4_gpu_call *call)
 {
@@ -203,7 +204,7 @@ reduce(const struct w4_gpu_call *call)
             .n_experts = (uint32_t)w4_layer_experts(call->layer),
             .choices = (uint32_t)args->top_k,
             .n_columns = (uint32_t)hidden,
-            .type = args->dtype,
+            .type = args->out_dtype,
             .accumulate = (args->flags & W4MOE_ACCUMULATE) != 0,
             .n_shared = call->n_shared,
             .shared_sums = w4_gpu_at(call, call->ws->shared.sums),
@@ -275,11 +276,6 @@ check_sizes(const struct w4_gpu_call *call)
 {
     const w4moe_forward_args *args = &call->args;
     size_t most = args->top_k > call->n_shared ? args->top_k : call->n_shared;
-    if (args->out_dtype != args->dtype) {
-        return w4_fail(call->err, W4MOE_UNSUPPORTED,
-                "forward: output of type %s; backend hip writes that of x",
-                w4moe_dtype_name(args->out_dtype));
-    }
     if ((uint64_t)args->n_tokens * most > UINT32_MAX / 64 ||
             args->top_k > W4_GPU_TOP_K_MAX) {
         return w4_fail(call->err, W4MOE_UNSUPPORTED,
@@ -294,16 +290,17 @@ check_sizes(const struct w4_gpu_call *call)
 static w4moe_status
 run(struct w4_gpu_call *call, const w4moe_forward_args *callers)
 {
-    int host = (callers->flags & W4MOE_HOST_IO) != 0;
-    call->n_slots = (uint32_t)(callers->n_tokens * callers->top_k);
+    int host = w4_gpu_from_host(call);
+    int chooses = call->chosen_ids != NULL;
     w4moe_status status = host ? w4_gpu_stage(call) : W4MOE_OK;
     call->aligned =
             (uintptr_t)call->args.x % 16 == 0 && call->args.x_stride % 8 == 0;
     if (status == W4MOE_OK) {
-        status = compute(call);
+        status = chooses ? w4_gpu_route_tokens(call) : compute(call);
     }
     if (status == W4MOE_OK && host) {
-        status = w4_gpu_return(call, callers);
+        status = chooses ? w4_gpu_return_choice(call)
+                         : w4_gpu_return(call, callers);
     }
     if (status != W4MOE_OK && host) {
         /* The pinned memory is the next call's. */
@@ -312,9 +309,10 @@ run(struct w4_gpu_call *call, const w4moe_forward_args *callers)
     return status;
 }
 
-w4moe_status
-w4_gpu_forward(const w4moe_layer *layer, w4moe_workspace *ws,
-        const w4moe_forward_args *args)
+/* ids and weights are NULL in a forward call. */
+static w4moe_status
+make_call(const w4moe_layer *layer, const w4moe_workspace *ws, int32_t *ids,
+        float *weights, const w4moe_forward_args *args)
 {
     const struct w4_gpu *gpu = w4_gpu_of(layer->ctx);
     const struct w4_gpu_workspace *own = ws->memory;
@@ -324,7 +322,10 @@ w4_gpu_forward(const w4moe_layer *layer, w4moe_workspace *ws,
             .gpu = layer->device,
             .err = w4_ctx_err(layer->ctx),
             .args = *args,
+            .chosen_ids = ids,
+            .chosen_weights = weights,
             .stream = args->stream,
+            .n_slots = (uint32_t)(args->n_tokens * args->top_k),
             .n_shared = no_shared ? 0 : (uint32_t)w4_layer_shared(layer),
             .ws = own,
             .transfer = {.err = w4_ctx_err(layer->ctx),
@@ -346,13 +347,19 @@ w4_gpu_forward(const w4moe_layer *layer, w4moe_workspace *ws,
 }
 
 w4moe_status
+w4_gpu_forward(const w4moe_layer *layer, w4moe_workspace *ws,
+        const w4moe_forward_args *args)
+{
+    return make_call(layer, ws, NULL, NULL, args);
+}
+
+w4moe_status
 w4_gpu_choose_experts(const w4moe_layer *layer, w4moe_workspace *ws,
         int32_t *ids, float *weights, const w4moe_forward_args *args)
 {
-    (void)ws;
-    (void)ids;
-    (void)weights;
-    (void)args;
-    return w4_fail(w4_ctx_err(layer->ctx), W4MOE_UNSUPPORTED,
-            "choose: backend hip does not give ids and weights out");
+    /* Ids are the model's, wherever their experts are. */
+    w4moe_forward_args own = *args;
+    own.flags = (args->flags & W4MOE_HOST_IO) | W4MOE_NO_SHARED;
+    own.expert_map = NULL;
+    return make_call(layer, ws, ids, weights, &own);
 }

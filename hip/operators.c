@@ -66,20 +66,45 @@ multiply(const w4moe_ctx *ctx, const w4moe_gemm_args *args, void *out,
 }
 
 static w4moe_status
+add_rows(const w4moe_ctx *ctx, const w4moe_combine_args *args)
+{
+    struct w4_gpu_combine p = {
+            .out = args->out,
+            .out_stride = args->out_stride,
+            .rows = args->rows,
+            .row_stride = args->row_stride,
+            .row_ids = args->row_ids,
+            .n_rows = (uint32_t)args->n_rows,
+            .k = (uint32_t)args->k,
+            .n_columns = (uint32_t)args->n_columns,
+            .out_type = args->out_dtype,
+            .row_type = args->row_dtype,
+            .accumulate = (args->flags & W4MOE_ACCUMULATE) != 0,
+    };
+    const uint64_t columns = 4 * W4_GPU_THREADS;
+    return w4_gpu_launch(w4_ctx_err(ctx), w4_gpu_of(ctx)->combine,
+            args->n_tokens, (args->n_columns + columns - 1) / columns,
+            W4_GPU_THREADS, &p, args->stream);
+}
+
+static w4moe_status
 sum_up(const w4moe_ctx *ctx, const w4moe_gemm_args *args)
 {
-    size_t n_rows = args->n_rows * args->top_k / args->output_topk;
-    struct w4_gpu_reduce p = {
+    size_t n_slots = args->n_rows * args->top_k;
+    const w4moe_combine_args sums = {
             .out = args->c,
             .out_stride = args->c_stride,
-            .sums = args->workspace,
-            .choices = (uint32_t)args->output_topk,
-            .n_columns = (uint32_t)args->b->n_out,
-            .type = args->dtype,
+            .out_dtype = args->dtype,
+            .rows = args->workspace,
+            .row_stride = args->b->n_out,
+            .row_dtype = W4MOE_F32,
+            .n_rows = n_slots,
+            .n_tokens = n_slots / args->output_topk,
+            .k = args->output_topk,
+            .n_columns = args->b->n_out,
+            .stream = args->stream,
     };
-    return w4_gpu_launch(w4_ctx_err(ctx), w4_gpu_of(ctx)->reduce, n_rows,
-            (args->b->n_out + 4 * W4_GPU_THREADS - 1) / (4 * W4_GPU_THREADS),
-            W4_GPU_THREADS, &p, args->stream);
+    return add_rows(ctx, &sums);
 }
 
 w4moe_status
@@ -145,7 +170,12 @@ w4_gpu_activate(const w4moe_ctx *ctx, void *out, size_t out_stride,
 w4moe_status
 w4_gpu_combine(const w4moe_ctx *ctx, const w4moe_combine_args *args)
 {
-    (void)args;
-    return w4_fail(w4_ctx_err(ctx), W4MOE_UNSUPPORTED,
-            "combine: backend hip does not add up rows in device memory");
+    const struct w4_gpu *gpu = w4_gpu_of(ctx);
+    int before = 0;
+    w4moe_status status = w4_gpu_enter(w4_ctx_err(ctx), gpu, &before);
+    if (status == W4MOE_OK) {
+        status = add_rows(ctx, args);
+        w4_gpu_leave(gpu, before);
+    }
+    return status;
 }

@@ -98,15 +98,18 @@ check_router(const struct w4_gpu_call *call)
     return W4MOE_OK;
 }
 
-/* Ids and weights from logits. */
+/* Ids and weights from logits; at once to where the caller wants them, if that
+ * is device memory. */
 static w4moe_status
 route(struct w4_gpu_call *call)
 {
     w4moe_forward_args *args = &call->args;
     const w4moe_router *router = &call->gpu->router;
+    int own = call->chosen_ids == NULL || w4_gpu_from_host(call);
     struct w4_gpu_route p = {
-            .ids = w4_gpu_at(call, call->ws->ids),
-            .weights = w4_gpu_at(call, call->ws->weights),
+            .ids = own ? w4_gpu_at(call, call->ws->ids) : call->chosen_ids,
+            .weights = own ? w4_gpu_at(call, call->ws->weights)
+                           : call->chosen_weights,
             .logits = args->router_logits,
             .correction_bias = router->correction_bias,
             .keys = w4_gpu_at(call, call->ws->keys),

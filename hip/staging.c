@@ -5,24 +5,26 @@
 
 #include "call.h"
 
-/* Rows of H elements of 2 bytes, of the call's tokens. */
+/* Rows of H elements of the call's tokens. */
 static struct w4_gpu_rows
-token_rows(const struct w4_gpu_call *call, const void *first, size_t stride)
+token_rows(const struct w4_gpu_call *call, const void *first, size_t stride,
+        w4moe_dtype dtype)
 {
+    uint64_t size = w4moe_dtype_size(dtype);
     return (struct w4_gpu_rows){
             .first = (char *)(uintptr_t)first,
             .n = call->args.n_tokens,
-            .n_bytes = (uint64_t)w4_layer_hidden(call->layer) * 2,
-            .stride = (uint64_t)stride * 2,
+            .n_bytes = w4_layer_hidden(call->layer) * size,
+            .stride = stride * size,
     };
 }
 
 /* Rows whose place is then that of their copy. */
 static w4moe_status
 stage_rows(struct w4_gpu_call *call, const void **from, size_t *stride,
-        uint64_t place)
+        w4moe_dtype dtype, uint64_t place)
 {
-    struct w4_gpu_rows rows = token_rows(call, *from, *stride);
+    struct w4_gpu_rows rows = token_rows(call, *from, *stride, dtype);
     *from = w4_gpu_at(call, place);
     *stride = w4_layer_hidden(call->layer);
     return w4_gpu_put(&call->transfer, w4_gpu_at(call, place), &rows);
@@ -68,16 +70,20 @@ check_staged(const struct w4_gpu_call *call)
     return W4MOE_OK;
 }
 
-/* x, and out if it is read. */
+/* x, and out if it is read; neither to choose by logits. */
 static w4moe_status
 stage_tokens(struct w4_gpu_call *call)
 {
     w4moe_forward_args *args = &call->args;
-    w4moe_status status =
-            stage_rows(call, &args->x, &args->x_stride, call->ws->x);
+    if (call->chosen_ids != NULL && args->router_logits != NULL) {
+        return W4MOE_OK;
+    }
+    w4moe_status status = stage_rows(
+            call, &args->x, &args->x_stride, args->dtype, call->ws->x);
     if (status == W4MOE_OK && (args->flags & W4MOE_ACCUMULATE) != 0) {
         const void *out = args->out;
-        status = stage_rows(call, &out, &args->out_stride, call->ws->out);
+        status = stage_rows(
+                call, &out, &args->out_stride, args->out_dtype, call->ws->out);
     }
     args->out = w4_gpu_at(call, call->ws->out);
     args->out_stride = w4_layer_hidden(call->layer);
@@ -126,8 +132,8 @@ w4_gpu_stage(struct w4_gpu_call *call)
 w4moe_status
 w4_gpu_return(struct w4_gpu_call *call, const w4moe_forward_args *callers)
 {
-    struct w4_gpu_rows rows =
-            token_rows(call, callers->out, callers->out_stride);
+    struct w4_gpu_rows rows = token_rows(
+            call, callers->out, callers->out_stride, callers->out_dtype);
     struct w4_gpu_rows counts = {
             .first = (char *)callers->expert_counts,
             .n = callers->expert_counts != NULL,
@@ -137,4 +143,20 @@ w4_gpu_return(struct w4_gpu_call *call, const w4moe_forward_args *callers)
     return status == W4MOE_OK ? w4_gpu_get(&call->transfer, &counts,
                                         call->args.expert_counts)
                               : status;
+}
+
+w4moe_status
+w4_gpu_return_choice(struct w4_gpu_call *call)
+{
+    struct w4_gpu_rows ids = {
+            .first = (char *)call->chosen_ids,
+            .n = 1,
+            .n_bytes = call->n_slots * UINT64_C(4),
+    };
+    struct w4_gpu_rows weights = ids;
+    weights.first = (char *)call->chosen_weights;
+    w4moe_status status = w4_gpu_get(&call->transfer, &ids, call->args.ids);
+    return status == W4MOE_OK
+                   ? w4_gpu_get(&call->transfer, &weights, call->args.weights)
+                   : status;
 }

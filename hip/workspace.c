@@ -43,7 +43,7 @@ plan_staged(struct w4_gpu_workspace *own, const w4moe_workspace *ws)
     if (!take(own, &own->ids, n_slots, 4) ||
             !take(own, &own->weights, n_slots, 4) ||
             !w4_mul(&n_x, ws->max_tokens, ws->hidden_size) ||
-            !take(own, &own->x, n_x, 2) || !take(own, &own->out, n_x, 2) ||
+            !take(own, &own->x, n_x, 2) || !take(own, &own->out, n_x, 4) ||
             !w4_mul(&n_logits, ws->max_tokens, own->staged_experts) ||
             !take(own, &own->logits, n_logits, sizeof(float)) ||
             !take(own, &own->expert_map, W4_GPU_EXPERTS_MAX, 4) ||

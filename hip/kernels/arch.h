@@ -36,6 +36,8 @@
  *                            from p, aligned to as many; the first three are
  *                            for what is read once
  *   gpu_read4(p, i)          the same of what other waves read, too
+ *   gpu_write4(p, v) gpu_write2(p, v)
+ *                            16 or 8 bytes to device memory, aligned to as many
  *   gpu_uniform_load4(p, i)  the same of an address that is the same in all
  *                            lanes and that the kernel does not write
  *

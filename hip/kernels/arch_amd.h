@@ -219,6 +219,20 @@ gpu_uniform_load4(const void *p, uint32_t i)
     return r;
 }
 
+GPU_INLINE void
+gpu_write4(void *p, struct gpu_u4 v)
+{
+    gpu_v4u w = {v.v[0], v.v[1], v.v[2], v.v[3]};
+    *(gpu_v4u GPU_GLOBAL_SPACE *)p = w;
+}
+
+GPU_INLINE void
+gpu_write2(void *p, struct gpu_u2 v)
+{
+    gpu_v2u w = {v.v[0], v.v[1]};
+    *(gpu_v2u GPU_GLOBAL_SPACE *)p = w;
+}
+
 /* -------------------------------------------------------------- arithmetic */
 
 GPU_INLINE float

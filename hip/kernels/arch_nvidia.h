@@ -149,6 +149,18 @@ gpu_uniform_load4(const void *p, uint32_t i)
     return gpu_read4(p, i);
 }
 
+GPU_INLINE void
+gpu_write4(void *p, struct gpu_u4 v)
+{
+    *(uint4 *)p = make_uint4(v.v[0], v.v[1], v.v[2], v.v[3]);
+}
+
+GPU_INLINE void
+gpu_write2(void *p, struct gpu_u2 v)
+{
+    *(uint2 *)p = make_uint2(v.v[0], v.v[1]);
+}
+
 /* -------------------------------------------------------------- arithmetic */
 
 GPU_INLINE float

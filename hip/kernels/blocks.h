@@ -266,8 +266,13 @@ gpu_finish_token(const struct w4_gpu_gemm *p, uint32_t token, uint32_t natural,
             sum += gpu_finish(p, 0.0f, (uint32_t)expert, natural, slot);
         }
     }
-    uint16_t *out =
-            (uint16_t *)p->out + (uint64_t)token * p->out_stride + natural;
+    uint64_t i = (uint64_t)token * p->out_stride + natural;
+    if (p->out_type == W4MOE_F32) {
+        float *out = (float *)p->out + i;
+        *out = p->accumulate ? sum + *out : sum;
+        return;
+    }
+    uint16_t *out = (uint16_t *)p->out + i;
     if (p->accumulate) {
         sum += TYPE::to_float(*out);
     }

@@ -156,9 +156,11 @@ struct w4_gpu_gemm {
     const float *slot_weights;
     void *out;
     uint64_t out_stride;
-    /** W4_GPU_TOKENS: slots of a token; whether to add to what out holds. */
+    /** W4_GPU_TOKENS: slots of a token; whether to add to what out holds;
+     * W4MOE_F32, or else out is of the activations' type. */
     uint32_t choices;
     uint32_t accumulate;
+    uint32_t out_type;
     struct w4_gpu_activation activation;
 };
 
@@ -260,9 +262,11 @@ struct w4_gpu_reduce {
     struct w4_gpu_local local;
     uint32_t n_experts;
     uint32_t choices;
+    /** A multiple of 4. */
     uint32_t n_columns;
-    /** W4MOE_BF16 or W4MOE_F16. */
+    /** W4MOE_F32, W4MOE_F16 or W4MOE_BF16. */
     uint32_t type;
+    /** Whether the sum begins with what out holds. */
     uint32_t accumulate;
     /** Shared experts. */
     uint32_t n_shared;
@@ -270,6 +274,24 @@ struct w4_gpu_reduce {
     /** Of each of their slots; NULL: shared_factor of all. */
     const float *shared_factors;
     float shared_factor;
+};
+
+/** The kernel combine: see w4moe_combine(). Types are W4MOE_F32, W4MOE_F16 or
+ * W4MOE_BF16. */
+struct w4_gpu_combine {
+    void *out;
+    uint64_t out_stride;
+    const void *rows;
+    uint64_t row_stride;
+    /** [n_tokens][k]; those that are not in 0 .. n_rows - 1 add nothing. NULL:
+     * t * k + j. */
+    const int32_t *row_ids;
+    uint32_t n_rows;
+    uint32_t k;
+    uint32_t n_columns;
+    uint32_t out_type;
+    uint32_t row_type;
+    uint32_t accumulate;
 };
 
 /** The kernel activate: rows of fp32, fp16 or bf16. */

@@ -5,8 +5,8 @@
  *
  * w4_logits: tokens times rows of weights. A wave has some of both. grid: x
  * tokens / W4_GPU_LOGITS_TOKENS, y waves with rows / waves of a workgroup.
- * w4_reduce: the sum of a token's slots, in their order. grid: x tokens, y 4
- * columns a thread.
+ * w4_reduce: the sum of a token's slots, in their order. w4_combine: that of
+ * any rows. grid: x tokens, y 4 columns a thread.
  * w4_activate: the activation of rows. grid: x rows, y columns.
  * w4_clear: rows of zeros. grid: x rows, y columns.
  */
@@ -150,45 +150,166 @@ GPU_KERNEL(W4_GPU_THREADS, w4_logits, w4_gpu_logits, p)
 
 /* ------------------------------------------------------------------- sums */
 
-/* Slots whose sums are on their way at a time. */
-enum { REDUCE_AHEAD = 8 };
+/* Rows of a sum that are on their way at a time. */
+enum { ROWS_AHEAD = 8 };
 
-/* 4 columns of a slot; zeros of one that is none, or not here. */
-GPU_INLINE struct gpu_u4
-reduce_load(const struct w4_gpu_reduce *p, uint32_t token, uint32_t choice,
-        uint32_t column)
+/* The thread's first column. */
+GPU_INLINE uint32_t
+sum_column(void)
 {
-    struct gpu_u4 none = {{0, 0, 0, 0}};
-    uint64_t slot = (uint64_t)token * p->choices + choice;
-    bool is_here = choice < p->choices &&
-                   (p->ids == nullptr || gpu_local_expert(p->ids[slot],
-                                                 &p->local, p->n_experts) >= 0);
-    return is_here ? gpu_load4(p->sums + slot * p->n_columns, column * 4)
-                   : none;
+    return (gpu_block_y() * W4_GPU_THREADS + gpu_thread()) * 4;
 }
+
+/* 4 columns of a row as they stand in memory, of which those below `end` are
+ * there: a word each, or half of one. `whole`: all are, and aligned. */
+GPU_INLINE struct gpu_u4
+load4(const void *row, bool wide, bool whole, uint32_t column, uint32_t end)
+{
+    struct gpu_u4 r = {{0, 0, 0, 0}};
+    if (whole && wide) {
+        return gpu_load4(row, column * 4);
+    }
+    if (whole) {
+        struct gpu_u2 half = gpu_load2(row, column * 2);
+        r.v[0] = half.v[0];
+        r.v[1] = half.v[1];
+        return r;
+    }
+    GPU_UNROLL
+    for (uint32_t c = 0; c < 4; c++) {
+        if (column + c < end && wide) {
+            r.v[c] = gpu_load1(row, (column + c) * 4);
+        } else if (column + c < end) {
+            r.v[c / 2] |= gpu_load_u16(row, (column + c) * 2) << 16 * (c % 2);
+        }
+    }
+    return r;
+}
+
+/* Column c of them. */
+GPU_INLINE float
+number4(const struct gpu_u4 *raw, uint32_t type, bool wide, int c)
+{
+    if (wide) {
+        return gpu_from_bits(raw->v[c]);
+    }
+    uint32_t bits = raw->v[c / 2] >> 16 * (c % 2) & 0xFFFF;
+    return type == W4MOE_F16 ? gpu_f16_to_float(bits) : gpu_bf16_to_float(bits);
+}
+
+GPU_INLINE void
+store4(void *row, uint32_t type, bool whole, uint32_t column, uint32_t end,
+        const float x[4])
+{
+    if (!whole) {
+        GPU_UNROLL
+        for (uint32_t c = 0; c < 4; c++) {
+            if (column + c < end) {
+                gpu_store_float(row, type, column + c, x[c]);
+            }
+        }
+    } else if (type == W4MOE_F32) {
+        struct gpu_u4 v = {{gpu_bits(x[0]), gpu_bits(x[1]), gpu_bits(x[2]),
+                gpu_bits(x[3])}};
+        gpu_write4((float *)row + column, v);
+    } else {
+        uint32_t h[4];
+        GPU_UNROLL
+        for (int c = 0; c < 4; c++) {
+            h[c] = type == W4MOE_F16 ? gpu_float_to_f16(x[c])
+                                     : gpu_float_to_bf16(x[c]);
+        }
+        struct gpu_u2 v = {{h[0] | h[1] << 16, h[2] | h[3] << 16}};
+        gpu_write2((uint16_t *)row + column, v);
+    }
+}
+
+/* Whether 4 columns from a multiple of 4 on are aligned to their size in every
+ * row. */
+GPU_INLINE bool
+aligned4(const void *rows, uint64_t stride, uint32_t type)
+{
+    return stride % 4 == 0 &&
+           (uint64_t)rows % (type == W4MOE_F32 ? 16 : 8) == 0;
+}
+
+GPU_INLINE char *
+row_at(const void *rows, uint64_t row, uint64_t stride, uint32_t type)
+{
+    return (char *)rows + row * stride * (type == W4MOE_F32 ? 4 : 2);
+}
+
+/* What the sum begins with. */
+GPU_INLINE void
+begin_sum(float sum[4], const void *out, uint32_t type, bool accumulate,
+        bool whole, uint32_t column, uint32_t end)
+{
+    GPU_UNROLL
+    for (int c = 0; c < 4; c++) {
+        sum[c] = 0.0f;
+    }
+    if (accumulate) {
+        struct gpu_u4 v = load4(out, type == W4MOE_F32, whole, column, end);
+        GPU_UNROLL
+        for (int c = 0; c < 4; c++) {
+            sum[c] = number4(&v, type, type == W4MOE_F32, c);
+        }
+    }
+}
+
+/* Adds n rows in their order: LIST says where they are, NULL for none. */
+template <bool WIDE, bool WHOLE, class LIST>
+GPU_INLINE void
+add_rows(float sum[4], const LIST *list, uint32_t n, uint32_t type,
+        uint32_t column, uint32_t end)
+{
+    for (uint32_t first = 0; first < n; first += ROWS_AHEAD) {
+        struct gpu_u4 v[ROWS_AHEAD];
+        GPU_UNROLL
+        for (uint32_t j = 0; j < ROWS_AHEAD; j++) {
+            struct gpu_u4 none = {{0, 0, 0, 0}};
+            const void *row =
+                    first + j < n ? list->row(first + j) : nullptr;
+            v[j] = row != nullptr ? load4(row, WIDE, WHOLE, column, end) : none;
+        }
+        GPU_UNROLL
+        for (uint32_t j = 0; j < ROWS_AHEAD; j++) {
+            GPU_UNROLL
+            for (int c = 0; c < 4; c++) {
+                sum[c] += number4(&v[j], type, WIDE, c);
+            }
+        }
+    }
+}
+
+/* The slots of a token whose experts are here. */
+struct slots_of_token {
+    const struct w4_gpu_reduce *p;
+    uint32_t token;
+
+    GPU_INLINE const void *row(uint32_t choice) const
+    {
+        uint64_t slot = (uint64_t)token * p->choices + choice;
+        int32_t expert =
+                gpu_local_expert(p->ids[slot], &p->local, p->n_experts);
+        return expert >= 0 ? p->sums + slot * p->n_columns : nullptr;
+    }
+};
 
 GPU_KERNEL(W4_GPU_THREADS, w4_reduce, w4_gpu_reduce, p)
 {
     uint32_t token = gpu_block_x();
-    uint32_t column = (gpu_block_y() * W4_GPU_THREADS + gpu_thread()) * 4;
+    uint32_t column = sum_column();
     if (column >= p.n_columns) {
         return;
     }
-    float sum[4] = {0.0f, 0.0f, 0.0f, 0.0f};
-    for (uint32_t first = 0; first < p.choices; first += REDUCE_AHEAD) {
-        struct gpu_u4 v[REDUCE_AHEAD];
-        GPU_UNROLL
-        for (uint32_t j = 0; j < REDUCE_AHEAD; j++) {
-            v[j] = reduce_load(&p, token, first + j, column);
-        }
-        GPU_UNROLL
-        for (uint32_t j = 0; j < REDUCE_AHEAD; j++) {
-            GPU_UNROLL
-            for (int c = 0; c < 4; c++) {
-                sum[c] += gpu_from_bits(v[j].v[c]);
-            }
-        }
-    }
+    void *out = row_at(p.out, token, p.out_stride, p.type);
+    bool whole = aligned4(p.out, p.out_stride, p.type);
+    struct slots_of_token slots = {&p, token};
+    float sum[4];
+    begin_sum(sum, out, p.type, p.accumulate != 0, whole, column, p.n_columns);
+    add_rows<true, true>(
+            sum, &slots, p.choices, W4MOE_F32, column, p.n_columns);
     for (uint32_t s = 0; s < p.n_shared; s++) {
         uint32_t slot = token * p.n_shared + s;
         const float *sums = p.shared_sums + (uint64_t)slot * p.n_columns;
@@ -202,14 +323,51 @@ GPU_KERNEL(W4_GPU_THREADS, w4_reduce, w4_gpu_reduce, p)
             sum[c] = gpu_fma(factor, gpu_from_bits(v.v[c]), sum[c]);
         }
     }
-    uint64_t at = token * p.out_stride + column;
-    GPU_UNROLL
-    for (int c = 0; c < 4; c++) {
-        if (p.accumulate) {
-            sum[c] += gpu_load_float(p.out, p.type, at + c);
+    store4(out, p.type, whole, column, p.n_columns, sum);
+}
+
+/* The rows of a token. */
+struct rows_of_token {
+    const struct w4_gpu_combine *p;
+    uint64_t first;
+
+    GPU_INLINE const void *row(uint32_t j) const
+    {
+        uint64_t row = first + j;
+        if (p->row_ids != nullptr) {
+            row = (uint32_t)p->row_ids[row];
         }
-        gpu_store_float(p.out, p.type, at + c, sum[c]);
+        return row < p->n_rows
+                       ? row_at(p->rows, row, p->row_stride, p->row_type)
+                       : nullptr;
     }
+};
+
+GPU_KERNEL(W4_GPU_THREADS, w4_combine, w4_gpu_combine, p)
+{
+    uint32_t token = gpu_block_x();
+    uint32_t column = sum_column();
+    uint32_t end = p.n_columns;
+    if (column >= end) {
+        return;
+    }
+    void *out = row_at(p.out, token, p.out_stride, p.out_type);
+    bool all = end - column >= 4;
+    bool whole_out = all && aligned4(p.out, p.out_stride, p.out_type);
+    bool whole = all && aligned4(p.rows, p.row_stride, p.row_type);
+    struct rows_of_token rows = {&p, (uint64_t)token * p.k};
+    float sum[4];
+    begin_sum(sum, out, p.out_type, p.accumulate != 0, whole_out, column, end);
+    if (p.row_type == W4MOE_F32 && whole) {
+        add_rows<true, true>(sum, &rows, p.k, W4MOE_F32, column, end);
+    } else if (p.row_type == W4MOE_F32) {
+        add_rows<true, false>(sum, &rows, p.k, W4MOE_F32, column, end);
+    } else if (whole) {
+        add_rows<false, true>(sum, &rows, p.k, p.row_type, column, end);
+    } else {
+        add_rows<false, false>(sum, &rows, p.k, p.row_type, column, end);
+    }
+    store4(out, p.out_type, whole_out, column, end, sum);
 }
 
 /* ------------------------------------------------------------ activations */

@@ -167,7 +167,8 @@ typedef struct w4moe_combine_args {
  *   out[t] = (out[t] if ACCUMULATE, else 0) + sum_j rows[row_ids[t][j]]
  *
  * in fp32, in the order of j, rounded once to out_dtype. With k = 1 it gathers
- * rows, or changes their type. out must not overlap rows.
+ * rows, or changes their type. out must not overlap rows. A GPU does not look
+ * at row_ids before it uses them: rows that are not there add nothing.
  *
  * Returns: W4MOE_OK; W4MOE_INVALID (NULLs, strides, a row that is not there:
  *     the values are in the text); W4MOE_UNSUPPORTED (types, flags);

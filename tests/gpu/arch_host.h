@@ -226,6 +226,31 @@ gpu_uniform_load4(const void *p, uint32_t i, gpu_site site = gpu_here())
     return gpu_host_load<struct gpu_u4>("gpu_uniform_load4", site, p, i);
 }
 
+/* Stores. */
+
+template <class T>
+GPU_INLINE void
+gpu_host_write(const char *operation, const gpu_site &site, void *p, const T &v)
+{
+    gpu_host_aligned(operation, site, p, sizeof(v));
+    if (gpu_shim_is_shared(p, 1)) {
+        gpu_shim_fail(site, "%s: to shared memory", operation);
+    }
+    memcpy(p, &v, sizeof(v));
+}
+
+GPU_INLINE void
+gpu_write4(void *p, struct gpu_u4 v, gpu_site site = gpu_here())
+{
+    gpu_host_write("gpu_write4", site, p, v);
+}
+
+GPU_INLINE void
+gpu_write2(void *p, struct gpu_u2 v, gpu_site site = gpu_here())
+{
+    gpu_host_write("gpu_write2", site, p, v);
+}
+
 #if W4_HOST_LAYOUT == 11
 #include "layout_gfx11.h"
 #elif W4_HOST_LAYOUT == 12

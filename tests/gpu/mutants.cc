@@ -69,12 +69,14 @@ namespace beyond
 #define gpu_load_float load_and_next
 #define w4_activate w4_activate_beyond
 #define w4_clear w4_clear_beyond
+#define w4_combine w4_combine_beyond
 #define w4_logits w4_logits_beyond
 #define w4_reduce w4_reduce_beyond
 #include "../../hip/kernels/rows.hip"
 #undef gpu_load_float
 #undef w4_activate
 #undef w4_clear
+#undef w4_combine
 #undef w4_logits
 #undef w4_reduce
 } // namespace beyond

@@ -19,6 +19,27 @@ n_global(const struct layer_case *c)
     return c->what.n_global != 0 ? c->what.n_global : c->what.routed.n_experts;
 }
 
+static w4moe_dtype
+out_type(const struct layer_case *c)
+{
+    return c->what.out_dtype != W4MOE_DTYPE_NONE ? c->what.out_dtype
+                                                 : c->what.routed.dtype;
+}
+
+static size_t
+out_size(const struct layer_case *c)
+{
+    return w4moe_dtype_size(out_type(c));
+}
+
+/* Words that the rows of out take. */
+static size_t
+out_words(const struct layer_case *c)
+{
+    size_t n = c->what.routed.n_tokens * c->p.out_stride;
+    return (n * out_size(c) + 3) / 4;
+}
+
 /* n numbers that are small whole numbers times step. */
 static void *
 draw(w4moe_dtype dtype, size_t n, double step, struct oracle_rng *rng)
@@ -214,14 +235,14 @@ set_arrays(struct layer_case *c, w4moe_forward_args *args, int host)
     args->x_stride = c->p.x_stride;
     if (host) {
         args->flags |= W4MOE_HOST_IO;
-        args->out = oracle_alloc(args->n_tokens * c->p.out_stride, 2);
+        args->out = oracle_alloc(out_words(c), 4);
         args->expert_counts = oracle_alloc(n_global(c), 4);
     } else {
         args->x = hip_copy_of(c->p.x_rows, args->n_tokens * c->p.x_stride * 2);
         args->ids = hip_copy_of(args->ids, n_slots * 4);
         args->weights = hip_copy_of(args->weights, n_slots * 4);
         args->expert_map = hip_copy_of(args->expert_map, n_global(c) * 4);
-        args->out = hip_words((args->n_tokens * c->p.out_stride + 1) / 2);
+        args->out = hip_words(out_words(c));
         args->expert_counts = hip_words(n_global(c));
     }
 }
@@ -231,9 +252,9 @@ static void *
 rows_before(const struct layer_case *c)
 {
     size_t hidden = c->what.routed.hidden;
-    void *rows = oracle_alloc(c->what.routed.n_tokens * c->p.out_stride, 2);
+    void *rows = oracle_alloc(out_words(c), 4);
     for (size_t i = 0; i < c->what.routed.n_tokens * hidden; i++) {
-        oracle_store(rows, c->what.routed.dtype,
+        oracle_store(rows, out_type(c),
                 i / hidden * c->p.out_stride + i % hidden, c->p.before[i]);
     }
     return rows;
@@ -255,8 +276,7 @@ take_results(struct layer_case *c, w4moe_forward_args *args, int host)
     HIP_OK(hipFree((void *)(uintptr_t)args->expert_map));
     c->counts = hip_words_back(args->expert_counts, n);
     ck_assert(hip_words_intact(c->counts, n, n));
-    return hip_words_back(
-            args->out, (args->n_tokens * c->p.out_stride + 1) / 2);
+    return hip_words_back(args->out, out_words(c));
 }
 
 void *
@@ -265,11 +285,13 @@ layer_case_run(
 {
     w4moe_workspace *ws = NULL;
     w4moe_forward_args args = c->p.args;
-    size_t hidden = c->what.routed.hidden;
-    size_t n_bytes = args.n_tokens * c->p.out_stride * 2;
+    size_t row_bytes = c->what.routed.hidden * out_size(c);
+    size_t stride_bytes = c->p.out_stride * out_size(c);
+    size_t n_bytes = args.n_tokens * stride_bytes;
     char *before = rows_before(c);
     free(c->counts);
     args.flags = flags;
+    args.out_dtype = c->what.out_dtype;
     set_arrays(c, &args, host);
     if (host) {
         memcpy(args.out, before, n_bytes);
@@ -284,12 +306,11 @@ layer_case_run(
     char *rows = take_results(c, &args, host);
     w4moe_workspace_destroy(ws);
     for (size_t t = 0; t < args.n_tokens; t++) {
-        size_t at = t * c->p.out_stride * 2;
-        ck_assert_int_eq(
-                memcmp(rows + at + 2 * hidden, before + at + 2 * hidden,
-                        2 * (c->p.out_stride - hidden)),
+        size_t at = t * stride_bytes;
+        ck_assert_int_eq(memcmp(rows + at + row_bytes, before + at + row_bytes,
+                                 stride_bytes - row_bytes),
                 0);
-        memmove(rows + t * hidden * 2, rows + at, hidden * 2);
+        memmove(rows + t * row_bytes, rows + at, row_bytes);
     }
     free(before);
     return rows;
@@ -414,10 +435,16 @@ layer_case_judge(const struct layer_case *c, unsigned flags, const void *out)
             add_shared(c, &sums, t);
         }
         for (size_t h = 0; h < hidden; h++) {
-            sums.ideal[h] = oracle_round(c->what.routed.dtype, sums.ideal[h]);
+            sums.ideal[h] = oracle_round(out_type(c), sums.ideal[h]);
         }
     }
-    forward_judge_by(&c->p, all, all + n, out);
+    struct oracle_score score = {.noise = 0};
+    oracle_score_row(&score, out, out_type(c), all, all + n, n);
+    ck_assert_msg(oracle_accept(&score),
+            "seed %#llx, flags %#x: ratio %g, %zu of %zu results of a wrong "
+            "class",
+            (unsigned long long)c->what.routed.seed, flags,
+            oracle_ratio(&score), score.n_wrong, score.n);
     judge_counts(c);
     free(all);
 }
@@ -426,5 +453,8 @@ void
 layer_case_same(const struct layer_case *c, const void *a, const void *b,
         const char *what)
 {
-    forward_same(&c->p, a, b, what);
+    size_t n = c->what.routed.n_tokens * c->what.routed.hidden;
+    ck_assert_msg(memcmp(a, b, n * out_size(c)) == 0,
+            "seed %#llx: other bytes %s",
+            (unsigned long long)c->what.routed.seed, what);
 }

@@ -26,6 +26,8 @@ struct layer_what {
     float shared_scale;
     /** Kind, groups and so on; its arrays are drawn where they have a type. */
     w4moe_router router;
+    /** W4MOE_DTYPE_NONE: that of the call. */
+    w4moe_dtype out_dtype;
 };
 
 struct layer_case {
@@ -56,7 +58,7 @@ extern void layer_case_close(struct layer_case *c);
 extern void layer_case_use_router(struct layer_case *c);
 
 /** Makes the call with flags besides, from host or device memory. Returns the
- * rows, [T][H], for free(); counts are in c. */
+ * rows, [T][H] of the output's type, for free(); counts are in c. */
 extern void *layer_case_run(
         struct layer_case *c, const w4moe_ctx *ctx, unsigned flags, int host);
 

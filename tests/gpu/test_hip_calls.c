@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  * Copyright (C) 2026 The w4moe authors */
-/* What a call of w4moe_forward() of the HIP backend does: it launches kernels,
- * and nothing else if its arrays are on the device. Only the runtime of
- * fake_hip.h counts that. */
+/* What calls of w4moe_forward(), w4moe_choose() and w4moe_combine() of the HIP
+ * backend do: they launch kernels, and nothing else if their arrays are on the
+ * device. Only the runtime of fake_hip.h counts that. */
 #include <stdlib.h>
 
 #include "../kernel/alloc_count.h"
@@ -29,6 +29,15 @@ static const char *const others[] = {"hipMalloc", "hipFree", "hipHostMalloc",
         "hipMemGetInfo", "hipGetDeviceProperties", "hipModuleLoadData",
         "hipModuleGetFunction", "hipSetDevice"};
 
+static void
+count_nothing_else(void)
+{
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+        ck_assert_msg(
+                fake_hip_count(others[i]) == 0, "%s is called", others[i]);
+    }
+}
+
 /* Makes the call, and counts what it does. */
 static void
 count_call(unsigned most)
@@ -48,10 +57,7 @@ count_call(unsigned most)
     ck_assert_msg(n >= 2 && n <= most, "%u launches for %zu tokens of %zu%s", n,
             way.p.what.n_tokens, way.p.what.top_k,
             way.logits != NULL ? ", with logits" : "");
-    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
-        ck_assert_msg(
-                fake_hip_count(others[i]) == 0, "%s is called", others[i]);
-    }
+    count_nothing_else();
     free(hip_forward_close(&call));
     HIP_OK(hipStreamDestroy(stream));
 }
@@ -144,11 +150,69 @@ START_TEST(launches_of_a_whole_layer)
 }
 END_TEST
 
+/* Of a layer that has more than choose needs. */
+START_TEST(a_choice_and_a_sum_are_a_launch_each)
+{
+    struct layer_what what = {
+            .routed = {.seed = 0x6900,
+                    .n_experts = 4,
+                    .hidden = 64,
+                    .inter = 32,
+                    .w13_group = 32,
+                    .w2_group = 32,
+                    .kind = W4MOE_ACT_SILU,
+                    .dtype = W4MOE_BF16,
+                    .n_tokens = 2,
+                    .top_k = 2},
+            .n_shared = 1,
+            .shared_inter = 32,
+            .gate_dtype = W4MOE_BF16,
+            .router = {.kind = W4MOE_ROUTER_SOFTMAX_TOPK},
+    };
+    static const float logits[8];
+    w4moe_workspace *ws = NULL;
+    struct layer_case c;
+    ctx = hip_context(hip_archs[_i], 0);
+    layer_case_open(&c, ctx, &what);
+    ck_assert_int_eq(w4moe_workspace_create(c.layer, &ws, 2, 2), W4MOE_OK);
+    void *ids = hip_copy_of(logits, 16);
+    void *weights = hip_copy_of(logits, 16);
+    w4moe_forward_args args = c.p.args;
+    args.ids = NULL;
+    args.weights = NULL;
+    args.x = args.router_logits = hip_copy_of(logits, sizeof(logits));
+    args.logits_dtype = W4MOE_F32;
+    w4moe_combine_args sums = {
+            .struct_size = sizeof(sums),
+            .out = weights,
+            .out_dtype = W4MOE_F32,
+            .rows = args.x,
+            .row_dtype = W4MOE_F32,
+            .n_rows = 8,
+            .n_tokens = 4,
+            .k = 2,
+            .n_columns = 1,
+    };
+    fake_hip_reset();
+    ck_assert_int_eq(w4moe_choose(c.layer, ws, ids, weights, &args), W4MOE_OK);
+    ck_assert_uint_eq(fake_hip_count("hipModuleLaunchKernel"), 1);
+    ck_assert_int_eq(w4moe_combine(ctx, &sums), W4MOE_OK);
+    ck_assert_uint_eq(fake_hip_count("hipModuleLaunchKernel"), 2);
+    count_nothing_else();
+    HIP_OK(hipFree(ids));
+    HIP_OK(hipFree(weights));
+    HIP_OK(hipFree((void *)(uintptr_t)args.x));
+    w4moe_workspace_destroy(ws);
+    layer_case_close(&c);
+}
+END_TEST
+
 int
 main(void)
 {
     const TTest *const tests[] = {a_call_is_launches_alone,
-            a_call_from_host_memory, launches_of_a_whole_layer};
+            a_call_from_host_memory, launches_of_a_whole_layer,
+            a_choice_and_a_sum_are_a_launch_each};
     return hip_run_tests("hip calls", tests, sizeof(tests) / sizeof(tests[0]),
             NULL, teardown);
 }

@@ -87,6 +87,20 @@ layer_has_router(const w4moe_layer *layer)
            info.has_router_weight;
 }
 
+/* The choice alone, as far as the call leaves it to the router. */
+static w4moe_status
+choose(const w4moe_layer *layer, w4moe_workspace *ws,
+        const w4moe_forward_args *of_call)
+{
+    static int32_t ids[64 * 2];
+    static float weights[64 * 2];
+    w4moe_forward_args args = *of_call;
+    args.out = NULL;
+    args.expert_counts = NULL;
+    return args.ids == NULL ? w4moe_choose(layer, ws, ids, weights, &args)
+                            : W4MOE_OK;
+}
+
 static void
 call(struct life *life, const w4moe_ctx *ctx, const w4moe_layer *layer)
 {
@@ -103,10 +117,47 @@ call(struct life *life, const w4moe_ctx *ctx, const w4moe_layer *layer)
     }
     w4moe_status status = w4moe_workspace_create(layer, &ws, 64, 2);
     if (!failed(life, status, w4moe_ctx_error(ctx))) {
-        status = w4moe_forward(layer, ws, &args);
+        status = choose(layer, ws, &args);
+        if (status == W4MOE_OK) {
+            status = w4moe_forward(layer, ws, &args);
+        }
         failed(life, status, w4moe_ctx_error(ctx));
     }
     w4moe_workspace_destroy(ws);
+}
+
+/* Memory for callers, and a sum in it. */
+static void
+add_rows(struct life *life, const w4moe_ctx *ctx)
+{
+    enum { N_BYTES = 64 };
+    void *device = NULL;
+    void *pinned = NULL;
+    w4moe_status status =
+            w4moe_memory_alloc(ctx, &device, N_BYTES, W4MOE_MEMORY_DEVICE);
+    if (status == W4MOE_OK) {
+        status = w4moe_memory_alloc(ctx, &pinned, N_BYTES, W4MOE_MEMORY_PINNED);
+    }
+    w4moe_combine_args args = {
+            .struct_size = sizeof(args),
+            .out = (char *)device + N_BYTES / 2,
+            .out_dtype = W4MOE_F32,
+            .rows = device,
+            .row_dtype = W4MOE_F32,
+            .n_rows = 2,
+            .n_tokens = 1,
+            .k = 2,
+            .n_columns = 4,
+    };
+    if (status == W4MOE_OK) {
+        status = w4moe_combine(ctx, &args);
+    }
+    if (status == W4MOE_OK) {
+        status = w4moe_memory_copy(ctx, pinned, device, N_BYTES, NULL);
+    }
+    failed(life, status, w4moe_ctx_error(ctx));
+    w4moe_memory_free(ctx, device, N_BYTES, W4MOE_MEMORY_DEVICE);
+    w4moe_memory_free(ctx, pinned, N_BYTES, W4MOE_MEMORY_PINNED);
 }
 
 /* A layer with all that it can have. */
@@ -142,6 +193,9 @@ live(void)
     if (!failed(&life, status, w4moe_ctx_error(ctx))) {
         call(&life, ctx, layer);
     }
+    if (life.status == W4MOE_OK) {
+        add_rows(&life, ctx);
+    }
     w4moe_layer_destroy(layer);
     w4moe_ctx_destroy(ctx);
     return life;
@@ -158,12 +212,12 @@ static const struct {
         {"hipGetDeviceProperties", "hipGetDeviceProperties", 1},
         {"hipModuleLoadData", "hipModuleLoadData", 1},
         {"hipModuleGetFunction", "hipModuleGetFunction", 60},
-        {"hipMalloc", "hipMalloc", 4},
-        {"hipHostMalloc", "hipHostMalloc", 2},
+        {"hipMalloc", "hipMalloc", 5},
+        {"hipHostMalloc", "hipHostMalloc", 3},
         {"hipMemcpy", "hipMemcpy", 8},
         {"hipMemcpyAsync", "hipMemcpyAsync", 8},
-        {"hipModuleLaunchKernel", "hipModuleLaunchKernel", 12},
-        {"hipStreamSynchronize", "hipStreamSynchronize", 2},
+        {"hipModuleLaunchKernel", "hipModuleLaunchKernel", 13},
+        {"hipStreamSynchronize", "hipStreamSynchronize", 5},
 };
 
 enum { N_FUNCTIONS = sizeof(functions) / sizeof(functions[0]) };
@@ -320,6 +374,9 @@ START_TEST(another_device_than_the_threads)
             .top_k = 1,
     };
     ck_assert_int_eq(w4moe_gemm(ctx, &args), W4MOE_OK);
+    expect_device(0);
+    add_rows(&life, ctx);
+    ck_assert_msg(life.status == W4MOE_OK, "%s", life.text);
     expect_device(0);
     fake_hip_fail("hipModuleLaunchKernel", 1, hipErrorUnknown);
     call(&life, ctx, layer);

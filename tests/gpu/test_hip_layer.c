@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  * Copyright (C) 2026 The w4moe authors */
 /* w4moe_forward() of the HIP backend with shared experts, routers that start
- * from hidden states, parts of a layer, and counts, against float64; from host
- * and from device memory, which must give the same bytes. */
+ * from hidden states, parts of a layer, sums that are not rounded, and counts,
+ * against float64; from host and from device memory, which must give the same
+ * bytes. w4moe_choose(), which must give what forward uses. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +11,7 @@
 #include "../../hip/kernels/params.h"
 #include "hip_context.h"
 #include "hip_device.h"
+#include "hip_kernels.h"
 #include "layer_case.h"
 
 static w4moe_ctx *ctx;
@@ -316,6 +318,190 @@ START_TEST(the_workspace_of_another_layer)
 }
 END_TEST
 
+/* -------------------------------------------------------------------- sums */
+
+/* Rounded they are what a call gives that rounds them itself. */
+static void
+check_rounded(struct layer_case *c, unsigned flags, const void *sums)
+{
+    w4moe_dtype dtype = c->what.routed.dtype;
+    c->what.out_dtype = W4MOE_DTYPE_NONE;
+    void *rounded = layer_case_run(c, ctx, flags, 0);
+    c->what.out_dtype = W4MOE_F32;
+    for (size_t i = 0; i < c->what.routed.n_tokens * c->what.routed.hidden;
+            i++) {
+        double sum = oracle_round(dtype, oracle_load(sums, W4MOE_F32, i));
+        double is = oracle_load(rounded, dtype, i);
+        ck_assert_msg(sum == is, "seed %#llx, flags %#x: sum %zu is %a, not %a",
+                (unsigned long long)c->what.routed.seed, flags, i, sum, is);
+    }
+    free(rounded);
+}
+
+/* Few and many tokens, in every form of weights, with and without shared
+ * experts, on rows that begin anywhere. */
+START_TEST(sums_in_fp32)
+{
+    ctx = hip_context(hip_archs[_i], 0);
+    for (unsigned i = 0; i < 6 * N_FLAGS; i++) {
+        struct layer_what what = usual(0x7580 + 42 * (uint64_t)_i + i);
+        struct layer_case c;
+        unsigned flags = flags_of[i % N_FLAGS];
+        what.out_dtype = W4MOE_F32;
+        what.routed.out_pad = i % 4 == 3 ? 4 : i % 4;
+        what.n_shared = i / N_FLAGS % 3;
+        what.shared_inter = what.n_shared != 0 ? 32 : 0;
+        what.gate_dtype = i % 4 == 1 && what.n_shared != 0 ? W4MOE_BF16
+                                                           : W4MOE_DTYPE_NONE;
+        layer_case_open(&c, ctx, &what);
+        void *host = layer_case_run(&c, ctx, flags, 1);
+        layer_case_judge(&c, flags, host);
+        void *device = layer_case_run(&c, ctx, flags, 0);
+        layer_case_same(&c, host, device, "from device memory");
+        check_rounded(&c, flags, host);
+        free(host);
+        free(device);
+        layer_case_close(&c);
+    }
+}
+END_TEST
+
+/* ----------------------------------------------------------------- choices */
+
+struct choice {
+    int32_t *ids;
+    float *weights;
+};
+
+static void
+free_choice(struct choice *choice)
+{
+    free(choice->ids);
+    free(choice->weights);
+}
+
+static void
+choose(struct layer_case *c, const w4moe_forward_args *args, int32_t *ids,
+        float *weights)
+{
+    w4moe_workspace *ws = NULL;
+    ck_assert_int_eq(
+            w4moe_workspace_create(c->layer, &ws, args->n_tokens, args->top_k),
+            W4MOE_OK);
+    w4moe_status status = w4moe_choose(c->layer, ws, ids, weights, args);
+    ck_assert_msg(status == W4MOE_OK, "%s", w4moe_ctx_error(ctx));
+    HIP_OK(hipDeviceSynchronize());
+    w4moe_workspace_destroy(ws);
+}
+
+static struct choice
+choose_from_host(struct layer_case *c, const w4moe_forward_args *from)
+{
+    size_t n = from->n_tokens * from->top_k;
+    struct choice choice = {oracle_alloc(n, 4), oracle_alloc(n, 4)};
+    w4moe_forward_args args = *from;
+    args.flags = W4MOE_HOST_IO | W4MOE_ACCUMULATE;
+    choose(c, &args, choice.ids, choice.weights);
+    return choice;
+}
+
+static struct choice
+choose_on_device(struct layer_case *c, const w4moe_forward_args *from)
+{
+    size_t n = from->n_tokens * from->top_k;
+    size_t n_logits =
+            from->n_tokens * (c->what.n_global != 0 ? c->what.n_global : 8);
+    int32_t *ids = hip_words(n);
+    int32_t *weights = hip_words(n);
+    w4moe_forward_args args = *from;
+    args.flags = 0;
+    args.x_stride = c->p.x_stride;
+    args.x = hip_copy_of(from->x, from->n_tokens * c->p.x_stride * 2);
+    args.router_logits = hip_copy_of(from->router_logits, n_logits * 4);
+    choose(c, &args, ids, (float *)(void *)weights);
+    HIP_OK(hipFree((void *)(uintptr_t)args.x));
+    HIP_OK(hipFree((void *)(uintptr_t)args.router_logits));
+    struct choice choice = {hip_words_back(ids, n),
+            (float *)(void *)hip_words_back(weights, n)};
+    ck_assert(hip_words_intact(choice.ids, n, n));
+    ck_assert(hip_words_intact((int32_t *)(void *)choice.weights, n, n));
+    return choice;
+}
+
+/* Both are the same, and a call with them gives what one gives that chooses
+ * itself. */
+static void
+check_choice(struct layer_case *c)
+{
+    const w4moe_forward_args args = c->p.args;
+    size_t n_bytes = args.n_tokens * args.top_k * 4;
+    unsigned on_input = c->what.router.weight_on_input
+                                ? (unsigned)W4MOE_ROUTER_WEIGHT_ON_INPUT
+                                : 0;
+    struct choice host = choose_from_host(c, &args);
+    struct choice device = choose_on_device(c, &args);
+    ck_assert_int_eq(memcmp(host.ids, device.ids, n_bytes), 0);
+    ck_assert_int_eq(memcmp(host.weights, device.weights, n_bytes), 0);
+    void *own = layer_case_run(c, ctx, 0, 1);
+    c->p.args.ids = host.ids;
+    c->p.args.weights = host.weights;
+    void *given = layer_case_run(c, ctx, on_input, 1);
+    layer_case_same(c, own, given, "with the ids of choose");
+    c->p.args = args;
+    if (args.router_logits == NULL) {
+        ck_assert_int_eq(memcmp(host.ids, c->p.ids, n_bytes), 0);
+    }
+    free(own);
+    free(given);
+    free_choice(&host);
+    free_choice(&device);
+}
+
+START_TEST(choices_from_hidden_states)
+{
+    ctx = hip_context(hip_archs[_i], 0);
+    for (unsigned i = 0; i < 2 * N_ROUTERS; i++) {
+        struct layer_what what = usual(0x7700 + 10 * (uint64_t)_i + i);
+        struct layer_case c;
+        set_router(&what, i + 5 * (unsigned)_i);
+        what.first_expert = i % 2 == 0 ? 0 : 8;
+        what.n_global = i % 2 == 0 ? 0 : 20;
+        what.n_shared = i % 3 == 0;
+        what.shared_inter = i % 3 == 0 ? 32 : 0;
+        what.gate_dtype = i % 3 == 0 ? W4MOE_BF16 : W4MOE_DTYPE_NONE;
+        what.routed.x_pad = i % 4 == 3 ? 3 : 0;
+        layer_case_open(&c, ctx, &what);
+        layer_case_use_router(&c);
+        check_choice(&c);
+        layer_case_close(&c);
+    }
+}
+END_TEST
+
+START_TEST(choices_from_logits)
+{
+    static float logits[37 * 24];
+    ctx = hip_context(hip_archs[_i], 0);
+    for (unsigned i = 0; i < N_ROUTERS; i++) {
+        struct layer_what what = usual(0x7780 + 5 * (uint64_t)_i + i);
+        struct layer_case c;
+        struct oracle_rng rng = {what.routed.seed};
+        what.n_global = i % 2 == 0 ? 0 : 24;
+        what.router.kind = kinds[i];
+        layer_case_open(&c, ctx, &what);
+        for (size_t l = 0; l < sizeof(logits) / sizeof(logits[0]); l++) {
+            logits[l] = (float)oracle_uniform(&rng, -4, 4);
+        }
+        c.p.args.ids = NULL;
+        c.p.args.weights = NULL;
+        c.p.args.router_logits = logits;
+        c.p.args.logits_dtype = W4MOE_F32;
+        check_choice(&c);
+        layer_case_close(&c);
+    }
+}
+END_TEST
+
 /* ---------------------------------------------------------------- refusals */
 
 static void
@@ -420,7 +606,8 @@ main(void)
     const TTest *const tests[] = {shared_experts, many_shared_experts,
             without_shared_experts, routers_from_hidden_states,
             parts_of_a_layer, a_layer_in_two_parts, any_order_of_threads,
-            tokens_alone, the_workspace_of_another_layer, refusals,
+            tokens_alone, the_workspace_of_another_layer, sums_in_fp32,
+            choices_from_hidden_states, choices_from_logits, refusals,
             too_many_shared_experts};
     return hip_run_tests("hip layer", tests, sizeof(tests) / sizeof(tests[0]),
             NULL, teardown);

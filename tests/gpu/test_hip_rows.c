@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  * Copyright (C) 2026 The w4moe authors */
 /* The kernels of the HIP backend that group slots, by themselves: align against
- * w4moe_align(), spread, count. Activations. */
+ * w4moe_align(), spread, count. Activations; sums of rows; memory for
+ * callers. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -374,12 +375,260 @@ START_TEST(activate_of_nan_and_infinity)
 }
 END_TEST
 
+/* --------------------------------------------------------------------- sums */
+
+struct combine_case {
+    w4moe_combine_args args;
+    /** Elements before the first of rows and of out, and between rows. */
+    size_t shift;
+    size_t pad;
+    int with_ids;
+};
+
+/* Memory of the context with a copy of host memory. */
+static void *
+put(const w4moe_ctx *ctx, const void *host, size_t n_bytes, hipStream_t stream)
+{
+    void *p = NULL;
+    ck_assert_int_eq(w4moe_memory_alloc(ctx, &p, n_bytes, W4MOE_MEMORY_DEVICE),
+            W4MOE_OK);
+    ck_assert_int_eq(
+            w4moe_memory_copy(ctx, p, host, n_bytes, stream), W4MOE_OK);
+    return p;
+}
+
+/* n numbers; of few bits, or so large that fp16 has none such. */
+static void
+draw_numbers(void *array, w4moe_dtype dtype, size_t n, struct oracle_rng *rng)
+{
+    for (size_t i = 0; i < n; i++) {
+        double v = oracle_uniform(rng, -1, 1);
+        oracle_store(array, dtype, i, i % 37 == 36 ? 9e4 * v : v);
+    }
+}
+
+/* Rows, most of which are there. */
+static void
+draw_ids(int32_t *ids, size_t n, size_t n_rows, struct oracle_rng *rng)
+{
+    const int32_t none[] = {-1, (int32_t)n_rows, INT32_MIN, INT32_MAX};
+    for (size_t i = 0; i < n; i++) {
+        ids[i] = n_rows == 0 || oracle_below(rng, 6) == 0
+                         ? none[oracle_below(rng, 4)]
+                         : (int32_t)oracle_below(rng, n_rows);
+    }
+}
+
+/* The sum of column `column` of a token: fp32, in order. */
+static double
+sum_of(const w4moe_combine_args *a, const char *before, size_t token,
+        size_t column)
+{
+    float sum = 0;
+    if ((a->flags & W4MOE_ACCUMULATE) != 0) {
+        sum = (float)oracle_load(
+                before, a->out_dtype, token * a->out_stride + column);
+    }
+    for (size_t i = token * a->k; i < (token + 1) * a->k; i++) {
+        int64_t row = a->row_ids != NULL ? a->row_ids[i] : (int64_t)i;
+        if (row >= 0 && (size_t)row < a->n_rows) {
+            sum += (float)oracle_load(a->rows, a->row_dtype,
+                    (size_t)row * a->row_stride + column);
+        }
+    }
+    return oracle_round(a->out_dtype, (double)sum);
+}
+
+static void
+judge_sums(const struct combine_case *c, const char *before, const char *out)
+{
+    const w4moe_combine_args *a = &c->args;
+    size_t size = w4moe_dtype_size(a->out_dtype);
+    for (size_t i = 0; i < a->n_tokens * a->out_stride; i++) {
+        size_t token = i / a->out_stride;
+        size_t column = i % a->out_stride;
+        if (column >= a->n_columns) {
+            ck_assert_int_eq(
+                    memcmp(out + i * size, before + i * size, size), 0);
+            continue;
+        }
+        double want = sum_of(a, before, token, column);
+        double is = oracle_load(out, a->out_dtype, i);
+        ck_assert_msg(want == is || (isnan(want) && isnan(is)),
+                "%zu columns, k %zu, %s to %s, shift %zu, pad %zu, flags %#x: "
+                "sum %zu of token %zu is %a, not %a",
+                a->n_columns, a->k, w4moe_dtype_name(a->row_dtype),
+                w4moe_dtype_name(a->out_dtype), c->shift, c->pad, a->flags,
+                column, token, is, want);
+    }
+}
+
+/* The call, with its arrays in device memory. */
+static void
+run_combine(const w4moe_ctx *ctx, const struct combine_case *c,
+        const char *before, char *out, hipStream_t stream)
+{
+    w4moe_combine_args args = c->args;
+    size_t row_size = w4moe_dtype_size(args.row_dtype);
+    size_t out_size = w4moe_dtype_size(args.out_dtype);
+    size_t n_row_bytes = (c->shift + args.n_rows * args.row_stride) * row_size;
+    size_t n_out_bytes =
+            (c->shift + args.n_tokens * args.out_stride) * out_size;
+    size_t n_id_bytes = args.n_tokens * args.k * 4;
+    char *rows = put(ctx, (const char *)args.rows - c->shift * row_size,
+            n_row_bytes, stream);
+    char *sums = put(ctx, before - c->shift * out_size, n_out_bytes, stream);
+    void *ids = c->with_ids ? put(ctx, args.row_ids, n_id_bytes, stream) : NULL;
+    args.rows = rows + c->shift * row_size;
+    args.out = sums + c->shift * out_size;
+    args.row_ids = ids;
+    args.stream = stream;
+    w4moe_status status = w4moe_combine(ctx, &args);
+    ck_assert_msg(status == W4MOE_OK, "%s", w4moe_ctx_error(ctx));
+    ck_assert_int_eq(
+            w4moe_memory_copy(ctx, out, sums, n_out_bytes, stream), W4MOE_OK);
+    w4moe_memory_free(ctx, rows, n_row_bytes, W4MOE_MEMORY_DEVICE);
+    w4moe_memory_free(ctx, sums, n_out_bytes, W4MOE_MEMORY_DEVICE);
+    w4moe_memory_free(ctx, ids, n_id_bytes, W4MOE_MEMORY_DEVICE);
+}
+
+static void
+check_combine(const w4moe_ctx *ctx, struct combine_case *c,
+        struct oracle_rng *rng, hipStream_t stream)
+{
+    w4moe_combine_args *a = &c->args;
+    a->struct_size = sizeof(*a);
+    a->row_stride = a->out_stride = a->n_columns + c->pad;
+    size_t n_row = c->shift + a->n_rows * a->row_stride;
+    size_t n_out = c->shift + a->n_tokens * a->out_stride;
+    size_t shift_bytes = c->shift * w4moe_dtype_size(a->out_dtype);
+    char *rows = oracle_alloc(n_row, 4);
+    char *before = oracle_alloc(n_out, 4);
+    char *out = oracle_alloc(n_out, 4);
+    int32_t *ids = oracle_alloc(a->n_tokens * a->k, 4);
+    draw_numbers(rows, a->row_dtype, n_row, rng);
+    draw_numbers(before, a->out_dtype, n_out, rng);
+    draw_ids(ids, a->n_tokens * a->k, a->n_rows, rng);
+    a->rows = rows + c->shift * w4moe_dtype_size(a->row_dtype);
+    a->row_ids = c->with_ids ? ids : NULL;
+    run_combine(ctx, c, before + shift_bytes, out, stream);
+    ck_assert_int_eq(memcmp(out, before, shift_bytes), 0);
+    judge_sums(c, before + shift_bytes, out + shift_bytes);
+    free(rows);
+    free(before);
+    free(out);
+    free(ids);
+}
+
+/* Every pair of types, with rows of any length that begin anywhere. */
+START_TEST(combine)
+{
+    static const size_t columns[] = {1, 3, 4, 5, 8, 62, 64, 300, 1030};
+    static const size_t choices[] = {1, 2, 3, 7, 8, 9, 17};
+    struct oracle_rng rng = {0x8500};
+    hipStream_t streams[2] = {NULL, NULL};
+    w4moe_ctx *ctx = hip_context(hip_archs[_i], 0);
+    HIP_OK(hipStreamCreateWithFlags(&streams[1], hipStreamNonBlocking));
+    for (unsigned i = 0; i < 4 * 9 * 9; i++) {
+        struct combine_case c = {
+                .args = {.n_columns = columns[i / 9 % 9],
+                        .row_dtype = types[i % 3],
+                        .out_dtype = types[i / 3 % 3],
+                        .k = choices[oracle_below(&rng, 7)],
+                        .n_tokens = 1 + oracle_below(&rng, 4),
+                        .flags = i / 81 % 2 != 0 ? W4MOE_ACCUMULATE : 0},
+                .shift = i % 5 < 3    ? 0
+                         : i % 5 == 3 ? 4
+                                      : 1,
+                .pad = i % 7 < 3   ? 0
+                       : i % 7 < 5 ? 4
+                                   : 3,
+                .with_ids = i / 162 != 0,
+        };
+        c.args.n_rows =
+                c.with_ids ? oracle_below(&rng, 9) : c.args.n_tokens * c.args.k;
+        check_combine(ctx, &c, &rng, streams[i % 2]);
+    }
+    HIP_OK(hipStreamDestroy(streams[1]));
+    hip_context_end(ctx);
+}
+END_TEST
+
+/* ------------------------------------------------------------------ memory */
+
+static const w4moe_memory places[] = {
+        W4MOE_MEMORY_HOST, W4MOE_MEMORY_PINNED, W4MOE_MEMORY_DEVICE};
+
+/* From the caller's memory to one kind, to another, and back. */
+static void
+check_memory(const w4moe_ctx *ctx, w4moe_memory first, w4moe_memory second,
+        size_t n_bytes, hipStream_t stream)
+{
+    unsigned char *from = oracle_alloc(n_bytes, 1);
+    unsigned char *back = oracle_alloc(n_bytes, 1);
+    void *a = NULL;
+    void *b = NULL;
+    for (size_t i = 0; i < n_bytes; i++) {
+        from[i] = (unsigned char)(i % 251 + 1);
+    }
+    ck_assert_int_eq(w4moe_memory_alloc(ctx, &a, n_bytes, first), W4MOE_OK);
+    ck_assert_int_eq(w4moe_memory_alloc(ctx, &b, n_bytes, second), W4MOE_OK);
+    ck_assert_uint_eq((uintptr_t)a % 64, 0);
+    ck_assert_uint_eq((uintptr_t)b % 64, 0);
+    ck_assert_int_eq(w4moe_memory_copy(ctx, a, from, n_bytes, stream), 0);
+    ck_assert_int_eq(w4moe_memory_copy(ctx, b, a, n_bytes, stream), 0);
+    ck_assert_int_eq(w4moe_memory_copy(ctx, back, b, n_bytes, stream), 0);
+    ck_assert_int_eq(memcmp(from, back, n_bytes), 0);
+    w4moe_memory_free(ctx, a, n_bytes, first);
+    w4moe_memory_free(ctx, b, n_bytes, second);
+    free(from);
+    free(back);
+}
+
+START_TEST(memory_of_every_kind)
+{
+    hipStream_t stream;
+    w4moe_ctx *ctx = hip_context(hip_archs[_i], 0);
+    HIP_OK(hipStreamCreateWithFlags(&stream, hipStreamNonBlocking));
+    for (unsigned i = 0; i < 9; i++) {
+        check_memory(ctx, places[i % 3], places[i / 3], 1, NULL);
+        check_memory(ctx, places[i % 3], places[i / 3], 100003, stream);
+    }
+    HIP_OK(hipStreamDestroy(stream));
+    hip_context_end(ctx);
+}
+END_TEST
+
+/* All of it counts. */
+START_TEST(limits_of_memory)
+{
+    w4moe_ctx *ctx = hip_context(hip_archs[_i], 100000);
+    for (int i = 0; i < 3; i++) {
+        void *a = NULL;
+        void *b = &a;
+        ck_assert_int_eq(
+                w4moe_memory_alloc(ctx, &a, 60000, places[i]), W4MOE_OK);
+        for (int j = 0; j < 3; j++) {
+            ck_assert_int_eq(
+                    w4moe_memory_alloc(ctx, &b, 60000, places[j]), W4MOE_NOMEM);
+            ck_assert_ptr_null(b);
+        }
+        w4moe_memory_free(ctx, a, 60000, places[i]);
+        w4moe_memory_free(ctx, NULL, 60000, places[i]);
+        ck_assert_int_eq(w4moe_memory_alloc(ctx, &a, 0, places[i]), W4MOE_OK);
+        ck_assert_ptr_null(a);
+    }
+    hip_context_end(ctx);
+}
+END_TEST
+
 int
 main(void)
 {
     const TTest *const tests[] = {align, align_of_the_most,
             align_of_many_experts, spread, count, activate,
-            activate_of_nan_and_infinity};
+            activate_of_nan_and_infinity, combine, memory_of_every_kind,
+            limits_of_memory};
     return hip_run_tests("hip rows", tests, sizeof(tests) / sizeof(tests[0]),
             setup, teardown);
 }

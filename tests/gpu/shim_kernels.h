@@ -173,6 +173,12 @@ SHIM_KERNEL(shim_bad_alignment)
     p.out[gpu_thread()] = gpu_load4(p.in, 8).v[0];
 }
 
+SHIM_KERNEL(shim_bad_write)
+{
+    struct gpu_u2 v = {{1, 2}};
+    gpu_write2(p.out + 1, v);
+}
+
 SHIM_KERNEL(shim_bad_load_of_shared)
 {
     GPU_SHARED(uint32_t, words, 4);

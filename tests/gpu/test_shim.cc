@@ -217,6 +217,7 @@ static const bad_kernel bad_kernels[] = {
         {"shim_bad_uniform_load", {"gpu_uniform_load4", "another value"}},
         {"shim_bad_broadcast", {"gpu_broadcast", "another number"}},
         {"shim_bad_alignment", {"gpu_load4", "aligned"}},
+        {"shim_bad_write", {"gpu_write2", "aligned"}},
         {"shim_bad_load_of_shared", {"gpu_read4", "shared"}},
         {"shim_bad_count", {"gpu_count", "shared"}},
         {"shim_too_much_shared", {"65540 bytes", "65536"}},

@@ -94,7 +94,7 @@ share_owners(w4moe_mpi_layer *layer, w4moe_status status, size_t n_experts,
     return status;
 }
 
-/* -------------------------------------------------------------------- layers */
+/* ------------------------------------------------------------------- layers */
 
 /* Takes the rank's part. Collective, with the status of what made it. */
 static w4moe_status

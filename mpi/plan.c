@@ -60,7 +60,7 @@ forget_tokens(w4moe_mpi_workspace *ws)
     }
 }
 
-/* ------------------------------------------------------------------- placing */
+/* ----------------------------------------------------------------- placing */
 
 /* Next places of each rank in a chunk: of rows, from the chunk's first on, and
  * of slots. They stand where the counts will not be needed. */

@@ -3,9 +3,10 @@
 # Copyright (C) 2026 The w4moe authors
 #
 # Every public header compiles alone, and twice in one file, as C11, C17 and
-# C++17, without a warning (those that need <dlpack/dlpack.h> only where it is);
-# and a program in C++ that calls every function (use_headers.cc) compiles so,
-# links with the library, and runs.
+# C++17, without a warning (those that need <dlpack/dlpack.h> or MPI only where
+# that is); and programs in C++ that call every function (use_headers.cc, and
+# use_mpi.cc for <w4moe/mpi.h>) compile so, link with the libraries, and run.
+# HAVE_MPI (yes or no), MPI_CFLAGS and MPI_LIBS tell of MPI.
 set -eu
 
 srcdir=${srcdir:-.}
@@ -14,12 +15,24 @@ CC=${CC:-cc}
 CXX=${CXX:-c++}
 CXXFLAGS=${CXXFLAGS-}
 LDFLAGS=${LDFLAGS-}
+HAVE_MPI=${HAVE_MPI:-no}
+MPI_CFLAGS=${MPI_CFLAGS-}
+MPI_LIBS=${MPI_LIBS-}
 
 warnings="-Wall -Wextra -Wpedantic -Wconversion -Wsign-conversion -Wshadow
     -Wundef -Wcast-qual -Werror"
 cxx_warnings="-Wold-style-cast -Wzero-as-null-pointer-constant"
 includes="-I$srcdir/include -I$top_builddir/include"
 version=$top_builddir/include/w4moe/version.h
+# Warnings about MPI's own headers are none of ours; its C++ interface, which is
+# gone from the standard, is not in the library for C.
+mpi_flags="-DOMPI_SKIP_MPICXX=1 -DMPICH_SKIP_MPICXX=1"
+for flag in $MPI_CFLAGS; do
+    case $flag in
+    -I?*) mpi_flags="$mpi_flags -isystem ${flag#-I}" ;;
+    *) mpi_flags="$mpi_flags $flag" ;;
+    esac
+done
 
 # CC and CXX may have options of their own, hence no quotes around them.
 # shellcheck disable=SC2086
@@ -42,7 +55,7 @@ compile() {
     file=$1
     shift
     # shellcheck disable=SC2086
-    if ! "$@" $warnings $includes ${CPPFLAGS:-} -fsyntax-only "$file" \
+    if ! "$@" $warnings $includes $extra ${CPPFLAGS:-} -fsyntax-only "$file" \
             2> "$work/errors"; then
         echo "<$header> does not compile alone: $*"
         head -n 12 "$work/errors"
@@ -78,6 +91,14 @@ do
     if [ "$has_dlpack" = no ] && grep -q '<dlpack/dlpack.h>$' "$path"; then
         continue
     fi
+    extra=
+    if [ "$header" = w4moe/mpi.h ]; then
+        extra=$mpi_flags
+        if [ "$HAVE_MPI" != yes ]; then
+            echo "note: no MPI; <$header> is not compiled"
+            continue
+        fi
+    fi
     printf '#include <%s>\n#include <%s>\n' "$header" "$header" \
         > "$work/header_test.c"
     cp "$work/header_test.c" "$work/header_test.cc"
@@ -91,16 +112,19 @@ do
     fi
     n=$((n + 1))
 done
-# The program in C++.
-program=$srcdir/tests/abi/use_headers.cc
+# The programs in C++.
+programs=$srcdir/tests/abi
 for header in "$srcdir"/include/w4moe/*.h \
         "$srcdir"/include/w4moe/version.h.in; do
+    program=$programs/use_headers.cc
     case $header in
-    */version.h) ;; # generated from version.h.in
-    *) awk -f "$srcdir/tests/abi/declared.awk" "$header" ;;
+    */version.h) continue ;; # generated from version.h.in
+    */mpi.h) program=$programs/use_mpi.cc ;;
     esac
-done | while read -r name; do
-    grep -q "[^a-z0-9_]$name(" "$program" || echo "$program: no call of $name"
+    awk -f "$srcdir/tests/abi/declared.awk" "$header" | while read -r name; do
+        grep -q "[^a-z0-9_]$name(" "$program" ||
+            echo "$program: no call of $name"
+    done
 done > "$work/missing"
 if [ -s "$work/missing" ]; then
     cat "$work/missing"
@@ -116,25 +140,38 @@ attempt() {
     fi
 }
 
-# use_headers: compiles, links and runs the program, with the flags that the
-# library was built with, for the sanitizers.
+# use_headers PROGRAM FLAGS LIBRARY...: compiles, links and runs a program, with
+# the flags that the library was built with, for the sanitizers.
 use_headers() {
+    program=$programs/$1.cc
+    object=$work/$1.o
+    extra=$2
+    shift 2
     # shellcheck disable=SC2086
     attempt $CXX $CXXFLAGS -std=c++17 $warnings $cxx_warnings $includes \
-        -c "$program" -o "$work/use_headers.o" || return 1
+        $extra -c "$program" -o "$object" || return 1
     # shellcheck disable=SC2086
     attempt "$top_builddir/libtool" --tag=CC --mode=link $CXX $CXXFLAGS \
-        $LDFLAGS -o "$work/use_headers" "$work/use_headers.o" \
-        "$top_builddir/libw4moe.la" || return 1
-    attempt "$work/use_headers"
+        $LDFLAGS -o "${object%.o}" "$object" "$@" || return 1
+    attempt "${object%.o}"
 }
 
 if [ "$has_cxx" = no ]; then
-    echo "note: nor is use_headers.cc compiled and linked"
+    echo "note: nor are programs in C++ compiled and linked"
 elif [ ! -e "$top_builddir/libw4moe.la" ]; then
-    echo "note: no libw4moe.la; use_headers.cc is not linked"
+    echo "note: no libw4moe.la; programs in C++ are not linked"
 else
-    use_headers || failed=1
+    use_headers use_headers "" "$top_builddir/libw4moe.la" || failed=1
+    if [ "$HAVE_MPI" = yes ]; then
+        # MPI libraries do not free all of their memory.
+        ASAN_OPTIONS=detect_leaks=0:${ASAN_OPTIONS-}
+        export ASAN_OPTIONS
+        # shellcheck disable=SC2086
+        use_headers use_mpi "$mpi_flags" "$top_builddir/libw4moe-mpi.la" \
+            "$top_builddir/libw4moe.la" $MPI_LIBS || failed=1
+    else
+        echo "note: no MPI; use_mpi.cc is not compiled"
+    fi
 fi
 
 if [ "$n" -lt 3 ]; then

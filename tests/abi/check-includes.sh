@@ -11,7 +11,9 @@
 # before it; <w4moe/format.h> has types that all but io share. tools/ sees the
 # public headers, io and base; the public headers see nothing of lib/. hip/, a
 # module that is loaded, sees the public headers, base and five headers more.
-# System headers are free.
+# mpi/, a library above this one, sees the public headers alone, and nobody sees
+# <w4moe/mpi.h> but mpi/ itself. System headers are free, but <mpi.h> is for
+# these two.
 set -eu
 
 srcdir=${srcdir:-.}
@@ -22,7 +24,7 @@ cd "$srcdir"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-for folder in lib include tools hip; do
+for folder in lib include tools hip mpi; do
     [ ! -d "$folder" ] || find "$folder" -type f \( -name '*.[ch]' \
         -o -name '*.cc' -o -name '*.h.in' -o -name '*.hip' \)
 done | sort > "$work/files"
@@ -73,6 +75,8 @@ may() {
 # may_public USER HEADER: the same for the public headers.
 may_public() {
     case $1:$2 in
+    mpi:*) ;;
+    *:w4moe/mpi.h) return 1 ;;
     include:* | tools:* | runtime:* | hip:*) ;;
     *:w4moe/base.h | *:w4moe/version.h) ;;
     io:*) return 1 ;;
@@ -114,6 +118,11 @@ judge() {
                 echo "$user may not include $2" ;;
         \<*..*\> | \"*..*\")
             echo "a path with \"..\"" ;;
+        \<mpi.h\>)
+            case $1 in
+            mpi/* | include/w4moe/mpi.h) ;;
+            *) echo "only mpi/ and its public header see MPI" ;;
+            esac ;;
         \<*\> | \"config.h\") ;;
         *)
             if [ "$user" = include ]; then

@@ -5,15 +5,18 @@
 # The man pages against the public headers: every function has a page, or a
 # stub of one line that leads to one, which names it in NAME and in SYNOPSIS;
 # every field of a struct is in some page; every function's page has the same
-# sections, among them a program, which run-examples.sh runs; the prototypes and
-# the examples compile, where the headers that they need are; the pages are what
-# man/Makefile.inc installs; mandoc has nothing to say. What the text says is for
-# people to check.
+# sections, among them a program, which run-examples.sh runs; LIBRARY is that of
+# the header; the prototypes and the examples compile, where the headers that
+# they need are (HAVE_MPI and MPI_CFLAGS tell of MPI); the pages are what
+# man/Makefile.inc installs; mandoc has nothing to say. What the text says is
+# for people to check.
 set -eu
 
 srcdir=${srcdir:-.}
 top_builddir=${top_builddir:-.}
 CC=${CC:-cc}
+HAVE_MPI=${HAVE_MPI:-no}
+MPI_CFLAGS=${MPI_CFLAGS-}
 LC_ALL=C
 export LC_ALL
 
@@ -103,6 +106,10 @@ for page in "$man"/*.3; do
     done
     ! grep -qx '[.]Ft w4moe_status' "$page" ||
         grep -qx '[.]Sh ERRORS' "$page" || wrong "$page: there is no .Sh ERRORS"
+    library=w4moe
+    ! section_has "$page" SYNOPSIS '^[.]In w4moe/mpi.h' || library=w4moe-mpi
+    section_has "$page" LIBRARY "^[.]Pq Fl l$library\$" ||
+        wrong "$page: LIBRARY has no .Pq Fl l$library"
 done
 
 # Names in NAME and prototypes in SYNOPSIS are of declared functions.
@@ -181,13 +188,16 @@ for page in "$man"/*.3; do
     [ $n_programs -gt 0 ] || wrong "$page: no example is a program"
 done
 
-# compile WHAT FILE: as C, with the public headers.
+# compile WHAT FILE: as C, with the public headers, and with MPI's flags only
+# what includes <w4moe/mpi.h>.
 compile() {
+    mpi_flags=
+    ! grep -q '<w4moe/mpi.h>' "$2" || mpi_flags=$MPI_CFLAGS
     # CC may have options of its own.
     # shellcheck disable=SC2086
     $CC -std=c11 -Wall -Wextra -Werror -fsyntax-only \
-        -I"$srcdir/include" -I"$top_builddir/include" ${CPPFLAGS:-} "$2" \
-        2> "$work/errors" || wrong "$1:
+        -I"$srcdir/include" -I"$top_builddir/include" ${CPPFLAGS:-} \
+        $mpi_flags "$2" 2> "$work/errors" || wrong "$1:
 $(head -n 12 "$work/errors")"
 }
 
@@ -208,6 +218,11 @@ if command -v "$1" > /dev/null 2>&1; then
         if [ "$has_dlpack" = no ] &&
                 section_has "$page" SYNOPSIS '^[.]In w4moe/dlpack.h'; then
             echo "note: no <dlpack/dlpack.h>; the code of $page was not compiled"
+            continue
+        fi
+        if [ "$HAVE_MPI" != yes ] &&
+                section_has "$page" SYNOPSIS '^[.]In w4moe/mpi.h'; then
+            echo "note: no MPI; the code of $page was not compiled"
             continue
         fi
         awk -v part=synopsis -f "$abi/page_code.awk" "$page" \

@@ -2,21 +2,19 @@
 # SPDX-License-Identifier: MIT
 # Copyright (C) 2026 The w4moe authors
 #
-# Three lists of names must be one: the functions that the public headers
-# declare, the names in lib/w4moe.map, and those that the shared library
-# exports, all of them at the one version node. Types and macros are not
-# looked at.
+# For each library three lists of names must be one: the functions that its
+# public headers declare, the names in its map, and those that the shared
+# library exports, all of them at the one version node. Types and macros are not
+# looked at. <w4moe/mpi.h> is libw4moe-mpi's, which is built only with MPI; all
+# other headers are libw4moe's.
 set -eu
 
 srcdir=${srcdir:-.}
 top_builddir=${top_builddir:-.}
 NM=${NM:-nm}
+HAVE_MPI=${HAVE_MPI:-no}
 LC_ALL=C
 export LC_ALL
-
-node=W4MOE_0
-map=$srcdir/lib/w4moe.map
-library=$top_builddir/.libs/libw4moe.so
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -41,59 +39,92 @@ must_be_unique() {
     fi
 }
 
-for header in "$srcdir"/include/w4moe/*.h "$srcdir"/include/w4moe.h \
-        "$srcdir"/include/w4moe/version.h.in; do
+# declared HEADER...: the functions that they declare.
+declared() {
+    for header in "$@"; do
+        case $header in
+        */version.h) ;; # generated from version.h.in
+        *) awk -f "$srcdir/tests/abi/declared.awk" "$header" ;;
+        esac
+    done | sort
+}
+
+# check_map MAP NODE: its names go to $work/map.
+check_map() {
+    # Of the map "node {", "name;" lines, "local:" and "*;" "};".
+    sed -e 's|/\*.*\*/||' "$1" | awk '
+        /^[ \t]*\/\*/ { in_comment = 1 }
+        in_comment { if (/\*\//) { in_comment = 0 } next }
+        /\{/ { nodes = nodes $1 " "; next }
+        /global:/ { global = 1; next }
+        /local:/ { global = 0; next }
+        global && /;/ { sub(/;.*/, ""); gsub(/[ \t]/, ""); print }
+        END { print nodes > nodes_file }' nodes_file="$work/nodes" \
+        > "$work/map.unsorted"
+    sort "$work/map.unsorted" > "$work/map"
+    must_be_unique "$1" "$work/map"
+    if [ "$(cat "$work/nodes")" != "$2 " ]; then
+        echo "$1: the nodes are $(cat "$work/nodes"), only $2 is expected"
+        failed=1
+    fi
+}
+
+# check_library NAME MAP NODE HEADER...
+check_library() {
+    library=$top_builddir/.libs/$1.so
+    map=$srcdir/$2
+    node=$3
+    shift 3
+    declared "$@" > "$work/declared"
+    if [ ! -s "$work/declared" ]; then
+        echo "no declarations found in: $*"
+        exit 1
+    fi
+    must_be_unique "the headers" "$work/declared"
+    check_map "$map" "$node"
+    compare "the headers" "$work/declared" "$map" "$work/map"
+    if [ ! -e "$library" ]; then
+        echo "note: no $library (not built, or static only);" \
+            "exported names are not compared"
+        return
+    fi
+    if [ "$has_nm" = no ]; then
+        return
+    fi
+    # "address type name@@node"; the node's own symbol is of type A.
+    "$NM" -D --defined-only --with-symbol-versions "$library" > "$work/nm"
+    awk '$2 != "A" { sub(/@.*/, "", $3); print $3 }' "$work/nm" |
+        sort > "$work/exported"
+    compare "the headers" "$work/declared" "$library" "$work/exported"
+    awk -v node="@@$node" '$2 != "A" && substr($3, index($3 "@", "@")) != node {
+            print "not at node " substr(node, 3) ": " $3
+        }' "$work/nm" > "$work/diff"
+    if [ -s "$work/diff" ]; then
+        cat "$work/diff"
+        failed=1
+    fi
+}
+
+has_nm=yes
+command -v "$NM" > /dev/null 2>&1 || has_nm=no
+set -- "$srcdir/include/w4moe.h" "$srcdir/include/w4moe/version.h.in"
+for header in "$srcdir"/include/w4moe/*.h; do
     case $header in
-    */version.h) ;; # generated from version.h.in
-    *) awk -f "$srcdir/tests/abi/declared.awk" "$header" ;;
+    */mpi.h) ;;
+    *) set -- "$@" "$header" ;;
     esac
-done | sort > "$work/declared"
-must_be_unique "the headers" "$work/declared"
-
-# Of the map "node {", "name;" lines, "local:" and "*;" "};".
-sed -e 's|/\*.*\*/||' "$map" | awk '
-    /^[ \t]*\/\*/ { in_comment = 1 }
-    in_comment { if (/\*\//) { in_comment = 0 } next }
-    /\{/ { nodes = nodes $1 " "; next }
-    /global:/ { global = 1; next }
-    /local:/ { global = 0; next }
-    global && /;/ { sub(/;.*/, ""); gsub(/[ \t]/, ""); print }
-    END { print nodes > nodes_file }' nodes_file="$work/nodes" \
-    > "$work/map.unsorted"
-sort "$work/map.unsorted" > "$work/map"
-must_be_unique "$map" "$work/map"
-if [ "$(cat "$work/nodes")" != "$node " ]; then
-    echo "$map: the nodes are $(cat "$work/nodes"), only $node is expected"
+done
+check_library libw4moe lib/w4moe.map W4MOE_0 "$@"
+check_library libw4moe-mpi mpi/w4moe-mpi.map W4MOE_MPI_0 \
+    "$srcdir/include/w4moe/mpi.h"
+if [ "$HAVE_MPI" = yes ] && [ -e "$top_builddir/.libs/libw4moe.so" ] &&
+        [ ! -e "$top_builddir/.libs/libw4moe-mpi.so" ]; then
+    echo "there is a libw4moe.so, but no libw4moe-mpi.so"
     failed=1
 fi
 
-if [ ! -s "$work/declared" ]; then
-    echo "no declarations found under $srcdir/include"
-    exit 1
-fi
-compare "the headers" "$work/declared" "$map" "$work/map"
-
-if [ ! -e "$library" ]; then
-    echo "note: no $library (only a static library was built?);" \
-        "exported names are not compared"
-    exit "$failed"
-fi
-if ! command -v "$NM" > /dev/null 2>&1; then
+if [ "$has_nm" = no ] && [ "$failed" -eq 0 ]; then
     echo "$NM is missing; exported names are not compared"
-    [ "$failed" -ne 0 ] || exit 77
-    exit 1
-fi
-
-# "address type name@@node"; the node's own symbol is of type A.
-"$NM" -D --defined-only --with-symbol-versions "$library" > "$work/nm"
-awk '$2 != "A" { sub(/@.*/, "", $3); print $3 }' "$work/nm" |
-    sort > "$work/exported"
-compare "the headers" "$work/declared" "$library" "$work/exported"
-awk -v node="@@$node" '$2 != "A" && substr($3, index($3 "@", "@")) != node {
-        print "not at node " substr(node, 3) ": " $3
-    }' "$work/nm" > "$work/diff"
-if [ -s "$work/diff" ]; then
-    cat "$work/diff"
-    failed=1
+    exit 77
 fi
 exit "$failed"

@@ -5,13 +5,14 @@
 # The man pages as they are installed: the index that the system makes of them
 # has every tool, function and page by its name, also those of which a stub
 # leads to the page of their group, which is shown. With man-db, with mandoc, or
-# with both.
+# with both. Pages of libw4moe-mpi are there with MPI only (HAVE_MPI).
 set -eu
 
 srcdir=${srcdir:-.}
 top_builddir=${top_builddir:-.}
 # makewhatis is not for everybody.
 PATH=$PATH:/usr/sbin:/sbin
+HAVE_MPI=${HAVE_MPI:-no}
 LC_ALL=C
 export PATH LC_ALL
 
@@ -33,6 +34,12 @@ man=$(find "$work/root" -type d -name man)
 [ -d "$man/man3" ] || fail "no folder man3 was installed"
 (cd "$srcdir/man" && ls ./*.[0-9]) | sed 's|^\./\(.*\)\.\([0-9]\)$|\1 \2|' \
     > "$work/pages"
+if [ "$HAVE_MPI" != yes ]; then
+    mv "$work/pages" "$work/all"
+    grep -v '^w4moe_mpi_' "$work/all" > "$work/pages"
+    [ -z "$(find "$man" -name 'w4moe_mpi_*')" ] ||
+        fail "pages of libw4moe-mpi were installed without it"
+fi
 
 # check_index PROGRAM COMMAND...: COMMAND finds all pages by the word w4moe. It
 # prints lines "name (section) - text" or "name, name(section) - text".

@@ -11,9 +11,9 @@
 # before it; <w4moe/format.h> has types that all but io share. tools/ sees the
 # public headers, io and base; the public headers see nothing of lib/. hip/, a
 # module that is loaded, sees the public headers, base and five headers more.
-# mpi/, a library above this one, sees the public headers alone, and nobody sees
-# <w4moe/mpi.h> but mpi/ itself. System headers are free, but <mpi.h> is for
-# these two.
+# mpi/, a library above this one, sees the public headers alone, and nobody but
+# it and tools/ sees <w4moe/mpi.h>. System headers are free, but <mpi.h> is for
+# mpi/ and its public header.
 set -eu
 
 srcdir=${srcdir:-.}
@@ -75,7 +75,7 @@ may() {
 # may_public USER HEADER: the same for the public headers.
 may_public() {
     case $1:$2 in
-    mpi:*) ;;
+    mpi:* | tools:w4moe/mpi.h) ;;
     *:w4moe/mpi.h) return 1 ;;
     include:* | tools:* | runtime:* | hip:*) ;;
     *:w4moe/base.h | *:w4moe/version.h) ;;

@@ -34,7 +34,10 @@ AC_DEFUN([W4MOE_MPI], [
         AS_CASE([$with_mpi:$w4moe_mpi], [auto:*|*:yes*], [],
             [AC_MSG_ERROR([no MPI library as --with-mpi=$with_mpi wants it])])
     ])
-    AC_CHECK_PROGS([MPIEXEC], [mpiexec mpirun], [])
+    # What starts another library's programs would start each one alone.
+    AS_CASE([$with_mpi], [mpich*], [w4moe_mpiexec=mpiexec.mpich],
+        [ompi*], [w4moe_mpiexec=mpiexec.openmpi], [w4moe_mpiexec=])
+    AC_CHECK_PROGS([MPIEXEC], [$w4moe_mpiexec mpiexec mpirun], [])
     AS_CASE([$w4moe_mpi], [yes*], [HAVE_MPI=yes], [HAVE_MPI=no])
     AC_SUBST([HAVE_MPI])
     AC_SUBST([MPI_MODULE])

@@ -3,6 +3,7 @@
 #include "progress.h"
 
 #include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -15,6 +16,9 @@ struct w4_mpi_progress {
     pthread_mutex_t mutex;
     /* Tells the thread of work, or of the end. */
     pthread_cond_t wake;
+    /* Not looked at. Some compilers take MPI_STATUSES_IGNORE, which is no
+     * address, for one. */
+    MPI_Status statuses[W4_MPI_PROGRESS_MAX];
     /* All below by the mutex, which the thread holds while it is in MPI. */
     MPI_Request *requests;
     int n;
@@ -35,7 +39,7 @@ run(void *argument)
             continue;
         }
         int done = 0;
-        p->code = MPI_Testall(p->n, p->requests, &done, MPI_STATUSES_IGNORE);
+        p->code = MPI_Testall(p->n, p->requests, &done, p->statuses);
         p->active = !done && p->code == MPI_SUCCESS;
         (void)pthread_mutex_unlock(&p->mutex);
         (void)nanosleep(&pause, NULL);
@@ -43,6 +47,19 @@ run(void *argument)
     }
     (void)pthread_mutex_unlock(&p->mutex);
     return NULL;
+}
+
+/* Starts the thread, which gets no signals: they are for the program's own. */
+static int
+start(struct w4_mpi_progress *p)
+{
+    sigset_t all;
+    sigset_t before;
+    (void)sigfillset(&all);
+    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
+    int error = pthread_create(&p->thread, NULL, run, p);
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return error;
 }
 
 w4moe_status
@@ -55,7 +72,7 @@ w4_mpi_progress_create(
     }
     (void)pthread_mutex_init(&p->mutex, NULL);
     (void)pthread_cond_init(&p->wake, NULL);
-    if (pthread_create(&p->thread, NULL, run, p) != 0) {
+    if (start(p) != 0) {
         (void)pthread_cond_destroy(&p->wake);
         (void)pthread_mutex_destroy(&p->mutex);
         free(p);

@@ -16,6 +16,9 @@ extern w4moe_status w4_mpi_progress_create(
 /** Ends it; may be NULL. */
 extern void w4_mpi_progress_destroy(struct w4_mpi_progress *progress);
 
+/** Requests at a time, at most. */
+enum { W4_MPI_PROGRESS_MAX = 8 };
+
 /** The thread tests these requests from time to time, until all are done or
  * w4_mpi_progress_end() has returned. The caller leaves MPI alone until
  * then. progress may be NULL. */

@@ -115,8 +115,30 @@ w4_mpi_same(const w4moe_mpi *mpi, w4moe_status status, const uint64_t *values,
 
 /* ------------------------------------------------------------------ options */
 
-/* Structs are taken in as the library does: what this version does not know
- * must be 0. */
+w4moe_status
+w4_mpi_struct_in(const w4moe_ctx *ctx, void *own, size_t size,
+        const void *callers, const char *what)
+{
+    size_t n;
+    if (callers == NULL) {
+        return w4_mpi_fail(ctx, W4MOE_INVALID, "%s is NULL", what);
+    }
+    memcpy(&n, callers, sizeof(n));
+    if (n < size) {
+        return w4_mpi_fail(ctx, W4MOE_INVALID,
+                "%s: struct_size %zu, at least %zu", what, n, size);
+    }
+    for (size_t i = size; i < n; i++) {
+        if (((const char *)callers)[i] != 0) {
+            return w4_mpi_fail(ctx, W4MOE_UNSUPPORTED,
+                    "%s: a field that this version does not know, at byte %zu",
+                    what, i);
+        }
+    }
+    memcpy(own, callers, size);
+    return W4MOE_OK;
+}
+
 static w4moe_status
 take_options(const w4moe_ctx *ctx, w4moe_mpi_options *own,
         const w4moe_mpi_options *callers)
@@ -125,12 +147,11 @@ take_options(const w4moe_ctx *ctx, w4moe_mpi_options *own,
     if (callers == NULL) {
         return W4MOE_OK;
     }
-    if (callers->struct_size != sizeof(*own)) {
-        return w4_mpi_fail(ctx, W4MOE_INVALID,
-                "w4moe_mpi_options: struct_size %zu, not %zu",
-                callers->struct_size, sizeof(*own));
+    w4moe_status status = w4_mpi_struct_in(
+            ctx, own, sizeof(*own), callers, "w4moe_mpi_options");
+    if (status != W4MOE_OK) {
+        return status;
     }
-    *own = *callers;
     if (own->chunk_tokens > CHUNK_TOKENS_MAX) {
         return w4_mpi_fail(ctx, W4MOE_INVALID,
                 "w4moe_mpi_options: chunk_tokens %zu, at most %d",
@@ -211,6 +232,9 @@ take_comm(w4moe_mpi *mpi, MPI_Comm comm)
         status = w4_mpi_check(
                 ctx, MPI_Comm_size(mpi->comm, &mpi->n_ranks), "MPI_Comm_size");
     }
+    if (status != W4MOE_OK) {
+        (void)MPI_Comm_free(&mpi->comm);
+    }
     return status;
 }
 
@@ -218,7 +242,7 @@ w4moe_status
 w4moe_mpi_create(const w4moe_ctx *ctx, w4moe_mpi **mpi_p, MPI_Comm comm,
         const w4moe_mpi_options *options)
 {
-    static const char *const names[] = {"chunk_tokens"};
+    static const char *const names[] = {"chunk_tokens", "progress"};
     w4moe_mpi own = {.ctx = ctx};
     w4moe_mpi_options taken;
     w4moe_status status = check_arguments(ctx, mpi_p, comm);
@@ -237,8 +261,8 @@ w4moe_mpi_create(const w4moe_ctx *ctx, w4moe_mpi **mpi_p, MPI_Comm comm,
     if (status == W4MOE_OK && mpi == NULL) {
         status = w4_mpi_fail(ctx, W4MOE_NOMEM, "no memory for ranks");
     }
-    const uint64_t values[] = {own.chunk_tokens};
-    status = w4_mpi_same(&own, status, values, names, 1);
+    const uint64_t values[] = {own.chunk_tokens, taken.progress};
+    status = w4_mpi_same(&own, status, values, names, 2);
     if (status != W4MOE_OK) {
         w4_mpi_progress_destroy(own.progress);
         (void)MPI_Comm_free(&own.comm);

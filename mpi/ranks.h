@@ -34,6 +34,12 @@ extern w4moe_status w4_mpi_fail(
 extern w4moe_status w4_mpi_check(
         const w4moe_ctx *ctx, int code, const char *call);
 
+/** Takes a caller's struct in, whose first field is its struct_size, as the
+ * library does: a longer one must have zeros where this version ends. Returns
+ * OK, INVALID or UNSUPPORTED. */
+extern w4moe_status w4_mpi_struct_in(const w4moe_ctx *ctx, void *own,
+        size_t size, const void *callers, const char *what);
+
 /** Collective, with every rank's status of what it did before: as
  * w4moe_mpi_agree(), and then INVALID unless n values are those of rank 0.
  * `names` are theirs. */

@@ -40,7 +40,8 @@ set_sizes(w4moe_mpi_workspace *ws, uint64_t most_tokens)
     ws->capacity = n_ranks * ws->chunk_tokens;
     ws->fan = ws->top_k < n_ranks ? ws->top_k : n_ranks;
     if (ws->total_tokens > INT32_MAX / ws->top_k ||
-            ws->capacity > INT32_MAX / ws->top_k) {
+            ws->capacity > INT32_MAX / ws->top_k ||
+            ws->max_tokens * ws->fan > INT32_MAX / ws->top_k) {
         return w4_mpi_fail(mpi->ctx, W4MOE_INVALID,
                 "mpi_workspace: %llu tokens of all ranks, %zu of each in a "
                 "chunk, %zu experts each (at most 2^31 - 1 slots)",

@@ -22,6 +22,13 @@
 #ifndef W4MOE_MPI_H
 #define W4MOE_MPI_H
 
+/* Of MPI only what C has: C++ bindings would need libraries of their own. */
+#ifndef OMPI_SKIP_MPICXX
+#define OMPI_SKIP_MPICXX 1
+#endif
+#ifndef MPICH_SKIP_MPICXX
+#define MPICH_SKIP_MPICXX 1
+#endif
 #include <mpi.h>
 #include <w4moe.h>
 
@@ -64,7 +71,7 @@ typedef struct w4moe_mpi_options {
 /**
  * Takes the ranks of a communicator, which it duplicates. Collective.
  *
- * Out: *mpi_p; release it with w4moe_mpi_destroy().
+ * Out: *mpi_p; release it with w4moe_mpi_destroy(). Not NULL.
  * In: ctx, not NULL, each rank its own, must outlive it; comm, an
  *     intracommunicator; options may be NULL for all defaults.
  * Returns: W4MOE_OK; W4MOE_INVALID (struct_size, options; MPI is not

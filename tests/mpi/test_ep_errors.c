@@ -73,8 +73,8 @@ bad_options(void)
             "w4moe_mpi_options: chunk_tokens 70000, at most 65536");
     options = (w4moe_mpi_options){.struct_size = errs() ? 3 : sizeof(options)};
     char text[80];
-    snprintf(text, sizeof(text), "w4moe_mpi_options: struct_size 3, not %zu",
-            sizeof(options));
+    snprintf(text, sizeof(text),
+            "w4moe_mpi_options: struct_size 3, at least %zu", sizeof(options));
     expect(w4moe_mpi_create(p.ctx, &none, MPI_COMM_WORLD, &options),
             W4MOE_INVALID, text);
     EP_NEED(none == NULL, "something was made");

@@ -6,6 +6,7 @@
 #ifndef W4_TOOLS_BENCH_JOB_H
 #define W4_TOOLS_BENCH_JOB_H
 
+#include "bench_ep_args.h"
 #include "bench_layer.h"
 #include "bench_time.h"
 
@@ -31,6 +32,7 @@ struct bench_job {
     uint32_t n_threads;
     uint32_t n_repeats;
     int json;
+    struct bench_ep_args ep;
 };
 
 /** Measures and prints. Returns an exit code. */

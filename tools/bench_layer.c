@@ -149,12 +149,13 @@ describe(struct bench_weights *weights, w4moe_matrix_sizes sizes[2],
 }
 
 static int
-finish(struct bench_layer *layer, const w4moe_ctx *ctx, w4moe_status status,
-        const w4moe_matrix *w13, const w4moe_matrix *w2)
+finish(struct bench_layer *layer, const w4moe_ctx *ctx,
+        const w4moe_layer *loaded, w4moe_status status, const w4moe_matrix *w13,
+        const w4moe_matrix *w2)
 {
     layer->info.struct_size = sizeof(layer->info);
     if (status == W4MOE_OK) {
-        status = w4moe_layer_get_info(layer->layer, &layer->info);
+        status = w4moe_layer_get_info(loaded, &layer->info);
     }
     if (status != W4MOE_OK) {
         return tool_failed(ctx, status);
@@ -192,9 +193,11 @@ bench_layer_make(struct bench_layer *layer, const w4moe_ctx *ctx,
                 (unsigned long long)n_bytes,
                 copied ? ", twice until they are copied" : "");
     }
-    int code = matrix_make(&weights->w13, &sizes[0], shape->zero_points, 1);
+    uint64_t seed = 1 + 8 * (uint64_t)shape->first_expert;
+    int code = matrix_make(&weights->w13, &sizes[0], shape->zero_points, seed);
     if (code == TOOL_OK) {
-        code = matrix_make(&weights->w2, &sizes[1], shape->zero_points, 4);
+        code = matrix_make(
+                &weights->w2, &sizes[1], shape->zero_points, seed + 3);
     }
     if (code != TOOL_OK) {
         return code;
@@ -206,9 +209,12 @@ bench_layer_make(struct bench_layer *layer, const w4moe_ctx *ctx,
             .activation = {.struct_size = sizeof(desc.activation),
                     .kind = W4MOE_ACT_SILU},
             .router = {.struct_size = sizeof(desc.router)},
+            .first_expert = shape->first_expert,
+            .n_experts_global = shape->n_experts_global,
     };
     status = w4moe_layer_create(ctx, &layer->layer, &desc, flags);
-    code = finish(layer, ctx, status, &weights->w13, &weights->w2);
+    code = finish(
+            layer, ctx, layer->layer, status, &weights->w13, &weights->w2);
     if (copied) {
         weights_free(layer);
     }
@@ -216,12 +222,10 @@ bench_layer_make(struct bench_layer *layer, const w4moe_ctx *ctx,
 }
 
 int
-bench_layer_load(struct bench_layer *layer, int64_t *layer_no, size_t *top_k,
-        const w4moe_ctx *ctx, const char *path, unsigned flags)
+bench_layer_open(struct bench_layer *layer, int64_t *layer_no, size_t *top_k,
+        const w4moe_ctx *ctx, const char *path)
 {
     w4moe_file_info info = {.struct_size = sizeof(info)};
-    w4moe_matrix w13 = {.struct_size = sizeof(w13)};
-    w4moe_matrix w2 = {.struct_size = sizeof(w2)};
     w4moe_status status = w4moe_file_open(ctx, &layer->file, path);
     if (status == W4MOE_OK) {
         status = w4moe_file_get_info(layer->file, &info);
@@ -236,15 +240,37 @@ bench_layer_load(struct bench_layer *layer, int64_t *layer_no, size_t *top_k,
         *layer_no = info.layers[0];
     }
     *top_k = info.top_k;
-    uint32_t number = (uint32_t)*layer_no;
-    status = w4moe_layer_load(ctx, &layer->layer, layer->file, number, flags);
-    if (status == W4MOE_OK) {
-        status = w4moe_file_get_matrix(layer->file, &w13, number, W4MOE_W13);
-    }
+    return TOOL_OK;
+}
+
+int
+bench_layer_describe(struct bench_layer *layer, const w4moe_ctx *ctx,
+        const w4moe_layer *loaded, int64_t layer_no)
+{
+    w4moe_matrix w13 = {.struct_size = sizeof(w13)};
+    w4moe_matrix w2 = {.struct_size = sizeof(w2)};
+    uint32_t number = (uint32_t)layer_no;
+    w4moe_status status =
+            w4moe_file_get_matrix(layer->file, &w13, number, W4MOE_W13);
     if (status == W4MOE_OK) {
         status = w4moe_file_get_matrix(layer->file, &w2, number, W4MOE_W2);
     }
-    return finish(layer, ctx, status, &w13, &w2);
+    return finish(layer, ctx, loaded, status, &w13, &w2);
+}
+
+int
+bench_layer_load(struct bench_layer *layer, int64_t *layer_no, size_t *top_k,
+        const w4moe_ctx *ctx, const char *path, unsigned flags)
+{
+    int code = bench_layer_open(layer, layer_no, top_k, ctx, path);
+    if (code != TOOL_OK) {
+        return code;
+    }
+    w4moe_status status = w4moe_layer_load(
+            ctx, &layer->layer, layer->file, (uint32_t)*layer_no, flags);
+    return status == W4MOE_OK
+                   ? bench_layer_describe(layer, ctx, layer->layer, *layer_no)
+                   : tool_failed(ctx, status);
 }
 
 void

@@ -10,7 +10,11 @@
 
 /** Weights to be made up. */
 struct bench_shape {
+    /** To be made: these of n_experts_global (0: all that there are), the first
+     * of which is first_expert. Others get other weights. */
     size_t n_experts;
+    size_t first_expert;
+    size_t n_experts_global;
     size_t hidden_size;
     size_t intermediate_size;
     size_t group_size;
@@ -34,6 +38,16 @@ struct bench_layer {
     w4moe_file *file;
     struct bench_weights *weights;
 };
+
+/** Opens a container; *layer_no is the number of its layer, or negative for the
+ * first, and is set. Out: *top_k of the container. Returns an exit code. */
+extern int bench_layer_open(struct bench_layer *layer, int64_t *layer_no,
+        size_t *top_k, const w4moe_ctx *ctx, const char *path);
+
+/** Sets the facts about `loaded`, which is of the container that was opened,
+ * and which stays the caller's. Returns an exit code. */
+extern int bench_layer_describe(struct bench_layer *layer, const w4moe_ctx *ctx,
+        const w4moe_layer *loaded, int64_t layer_no);
 
 /** Loads a layer of a container; *layer_no is its number, or negative for the
  * first, and is set; flags are w4moe_layer_load()'s. Out: *top_k of the

@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "common.h"
-#include "random.h"
 
 enum { CALLS_MAX = 20000, WARM_UP_CALLS = 2 };
 static const double row_seconds = 0.5;
@@ -18,7 +17,7 @@ struct call {
     uint16_t *out;
     int32_t *ids;
     float *weights;
-    /* A permutation of the experts, of which each token takes the first k. */
+    /* bench_route()'s. */
     int32_t *experts;
     /* The last call that an expert was seen in, to count the distinct. */
     uint64_t *seen;
@@ -41,19 +40,6 @@ call_free(struct call *call)
     free(call->seconds);
     free(call->bytes_rates);
     free(call->bytes);
-}
-
-/* Activations of 0.5 up to 1 and either sign. */
-static void
-fill_x(uint16_t *x, size_t n, w4moe_dtype dtype)
-{
-    struct random_state state = {7};
-    unsigned mantissa = dtype == W4MOE_BF16 ? 0x807F : 0x83FF;
-    unsigned exponent = dtype == W4MOE_BF16 ? 0x3F00 : 0x3800;
-    for (size_t i = 0; i < n; i++) {
-        unsigned bits = (unsigned)(random_next(&state) >> 48);
-        x[i] = (uint16_t)((bits & mantissa) | exponent);
-    }
 }
 
 static int
@@ -80,51 +66,24 @@ call_new(struct call *call, size_t n_tokens, const struct bench_layer *layer,
         call_free(call);
         return TOOL_ERROR;
     }
-    fill_x(call->x, n_tokens * hidden, dtype);
+    bench_fill_x(call->x, n_tokens * hidden, dtype, 7);
     for (size_t i = 0; i < n_tokens * top_k; i++) {
         call->weights[i] = 1.0f / (float)top_k;
     }
-    for (size_t e = 0; e < n_experts; e++) {
-        call->experts[e] = (int32_t)e;
-    }
+    bench_route_begin(call->experts, n_experts);
     return TOOL_OK;
 }
 
-/* New experts for every token, uniform and without repetition: the first k
- * steps of a shuffle. Returns how many distinct ones there are; number is that
- * of the call, from 1. */
+/* How many experts there are in a call; number is that of the call, from 1. */
 static size_t
-choose(struct call *call, struct random_state *state, size_t n_tokens,
-        size_t n_experts, size_t top_k, uint64_t number)
+count_distinct(struct call *call, size_t n_slots, uint64_t number)
 {
     size_t n_distinct = 0;
-    for (size_t t = 0; t < n_tokens; t++) {
-        for (size_t j = 0; j < top_k; j++) {
-            size_t other = j + random_below(state, (uint32_t)(n_experts - j));
-            int32_t expert = call->experts[other];
-            call->experts[other] = call->experts[j];
-            call->experts[j] = expert;
-            call->ids[t * top_k + j] = expert;
-            n_distinct += call->seen[expert] != number;
-            call->seen[expert] = number;
-        }
+    for (size_t i = 0; i < n_slots; i++) {
+        n_distinct += call->seen[call->ids[i]] != number;
+        call->seen[call->ids[i]] = number;
     }
     return n_distinct;
-}
-
-/* The same experts for every token: consecutive ones from a random one on.
- * Returns how many. */
-static size_t
-choose_one(struct call *call, struct random_state *state, size_t n_tokens,
-        size_t n_experts, size_t top_k)
-{
-    size_t first = random_below(state, (uint32_t)n_experts);
-    for (size_t t = 0; t < n_tokens; t++) {
-        for (size_t j = 0; j < top_k; j++) {
-            call->ids[t * top_k + j] = (int32_t)((first + j) % n_experts);
-        }
-    }
-    return top_k;
 }
 
 static double
@@ -149,12 +108,10 @@ time_calls(struct call *call, size_t *n_p, const w4moe_ctx *ctx,
     uint64_t number = 0;
     while (n < n_repeats || (n < CALLS_MAX && total < row_seconds)) {
         number++;
+        bench_route(routing, call->ids, call->experts, &state, args->n_tokens,
+                layer->info.n_experts, args->top_k);
         size_t n_distinct =
-                routing == BENCH_ROUTING_ONE
-                        ? choose_one(call, &state, args->n_tokens,
-                                  layer->info.n_experts, args->top_k)
-                        : choose(call, &state, args->n_tokens,
-                                  layer->info.n_experts, args->top_k, number);
+                count_distinct(call, args->n_tokens * args->top_k, number);
         double start = tool_seconds();
         w4moe_status status = w4moe_forward(layer->layer, call->ws, args);
         double seconds = tool_seconds() - start;

@@ -7,14 +7,7 @@
 #define W4_TOOLS_BENCH_TIME_H
 
 #include "bench_layer.h"
-
-/** Which experts a call has; new ones for each call. */
-enum bench_routing {
-    /** For each token, uniformly at random without repetition. */
-    BENCH_ROUTING_UNIFORM,
-    /** The same for all tokens: consecutive ones from a random one on. */
-    BENCH_ROUTING_ONE
-};
+#include "bench_route.h"
 
 /** One row of moe-bench's table; medians over the calls. */
 struct bench_row {

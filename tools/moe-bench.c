@@ -11,8 +11,10 @@
 #include <string.h>
 
 #include "args.h"
+#include "bench_ep.h"
 #include "bench_job.h"
 #include "common.h"
+#include "plan_job.h"
 
 const char tool_name[] = "moe-bench";
 
@@ -43,6 +45,27 @@ static const char help[] =
         "      --backend=NAME     auto (default), cpu or hip\n"
         "      --threads=N        threads of the CPU backend\n"
         "      --repeat=N         at least N calls per row (default 5)\n"
+        "\n"
+        "Experts spread over ranks:\n"
+        "      --ep               w4moe_mpi_forward() on the ranks of mpirun; "
+        "tokens\n"
+        "                         are those of each rank\n"
+        "      --ep-chunk=N       tokens of a chunk (default: the library's)\n"
+        "      --ep-exact         the bits of one process, whatever the ranks\n"
+        "      --ep-model         predict the time of a call, from computing "
+        "that is\n"
+        "                         measured here and from the next three; with "
+        "--ep\n"
+        "                         compare it with what it takes\n"
+        "      --latency=US       of a message, in microseconds\n"
+        "      --gap=US           between messages of a rank to others "
+        "(default: the\n"
+        "                         latency)\n"
+        "      --bandwidth=GB/S   of a rank's link, in 10^9 bytes per second\n"
+        "      --ep-ranks=LIST    ranks to predict for (default "
+        "1,2,4,...,1024)\n"
+        "      --plot=FILE        write the prediction as a curve, in SVG\n"
+        "\n"
         "      --json             print JSON\n"
         "      --help             print this text\n"
         "      --version          print the version\n"
@@ -84,6 +107,7 @@ static const struct option long_options[] = {
         {"backend", required_argument, NULL, OPT_BACKEND},
         {"threads", required_argument, NULL, OPT_THREADS},
         {"repeat", required_argument, NULL, OPT_REPEAT},
+        BENCH_EP_LONG_OPTIONS,
         {"json", no_argument, NULL, OPT_JSON},
         {"help", no_argument, NULL, OPT_HELP},
         {"version", no_argument, NULL, OPT_VERSION},
@@ -182,6 +206,9 @@ take_option(struct command *command, int c, char **argv)
     struct bench_job *job = &command->job;
     uint32_t number = 0;
     int code = TOOL_OK;
+    if (c >= BENCH_EP_FIRST && c < BENCH_EP_END) {
+        return bench_ep_take(&job->ep, (enum bench_ep_option)c, optarg);
+    }
     switch (c) {
     case OPT_LAYER:
         code = args_uint("--layer", optarg, 0, UINT32_MAX, &number);
@@ -286,7 +313,13 @@ run(struct command *command, int argc, char **argv)
     job->n_rows = command->tokens.n > 0
                           ? command->tokens.n
                           : sizeof(default_tokens) / sizeof(default_tokens[0]);
-    return bench_job(job);
+    code = bench_ep_settle(&job->ep, job->routing == BENCH_ROUTING_UNIFORM);
+    if (code != TOOL_OK) {
+        return code;
+    }
+    return job->ep.ep      ? bench_ep(job)
+           : job->ep.model ? plan_job(job)
+                           : bench_job(job);
 }
 
 int
@@ -306,5 +339,6 @@ main(int argc, char **argv)
     };
     int code = run(&command, argc, argv);
     free(command.tokens.values);
+    bench_ep_args_free(&command.job.ep);
     return tool_finish(code);
 }

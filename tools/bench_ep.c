@@ -17,7 +17,7 @@ struct state {
     struct bench_ep_bench bench;
 };
 
-/* --------------------------------------------------------------------- layer */
+/* ------------------------------------------------------------------- layer */
 
 /* This rank's share of made-up experts, as the library spreads them: expert e
  * is rank e * R / E's. A rank without any has one that nobody asks for. */
@@ -65,7 +65,7 @@ load_layer(struct state *s)
             w4moe_mpi_layer_local(s->layer), run->layer_no));
 }
 
-/* ---------------------------------------------------------------------- rows */
+/* -------------------------------------------------------------------- rows */
 
 static int
 rows(struct state *s, const struct bench_ep_report *report, json_t *collected)

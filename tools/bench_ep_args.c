@@ -13,14 +13,12 @@ enum { CHUNK_MAX = 65536, RANKS_MAX = 65536 };
 static int
 take_ranks(struct bench_ep_args *args, const char *text)
 {
-    free(args->ranks.values);
-    args->ranks.values = NULL;
-    int code = args_list("--ep-ranks", text, 1, &args->ranks);
-    for (size_t i = 0; code == TOOL_OK && i < args->ranks.n; i++) {
-        if (args->ranks.values[i] > RANKS_MAX) {
-            code = tool_usage(
-                    "--ep-ranks '%s': at most %d ranks", text, (int)RANKS_MAX);
-        }
+    int code = args_set("--ep-ranks", text, &args->ranks);
+    if (code == TOOL_OK &&
+            (args->ranks.values[0] == 0 ||
+                    args->ranks.values[args->ranks.n - 1] > RANKS_MAX)) {
+        code = tool_usage("--ep-ranks '%s': numbers from 1 to %d are needed",
+                text, (int)RANKS_MAX);
     }
     return code;
 }

@@ -6,7 +6,7 @@
 #include <math.h>
 #include <stdio.h>
 
-/* --------------------------------------------------------------------- table */
+/* ------------------------------------------------------------------- table */
 
 static void
 print_link(const struct ep_link *link)
@@ -79,7 +79,7 @@ bench_ep_print_row(const struct bench_ep_report *report,
     fflush(stdout);
 }
 
-/* ---------------------------------------------------------------------- JSON */
+/* -------------------------------------------------------------------- JSON */
 
 /* A number, or null. */
 static json_t *

@@ -23,7 +23,7 @@ enum {
     HEADER_NUMBERS = 5
 };
 
-/* -------------------------------------------------------------------- chunks */
+/* ------------------------------------------------------------------ chunks */
 
 static size_t
 choose_chunk(const struct ep_case *what)
@@ -151,7 +151,7 @@ ep_plan_make(struct ep_plan *plan, const struct ep_case *what)
             what->n_tokens - (plan->n_chunks - 1) * plan->chunk_tokens);
 }
 
-/* ---------------------------------------------------------------------- link */
+/* -------------------------------------------------------------------- link */
 
 /* The link sends what it is given in that order. */
 struct wire {
@@ -194,7 +194,7 @@ header_seconds(const struct ep_case *what, const struct ep_plan *plan,
     return alone < by_halves ? alone : by_halves;
 }
 
-/* ------------------------------------------------------------------ the call */
+/* ---------------------------------------------------------------- the call */
 
 /* How far a call is: times are counted from its beginning. */
 struct run {

@@ -4,6 +4,7 @@
  * layer; the ranks agree after every step that they do apart. */
 #include "bench_ep.h"
 
+#include "bench_ep_check.h"
 #include "bench_ep_report.h"
 #include "common.h"
 
@@ -15,6 +16,8 @@ struct state {
     w4moe_mpi *mpi;
     w4moe_mpi_layer *layer;
     struct bench_ep_bench bench;
+    /** NULL without --ep-model. */
+    struct bench_ep_checker *checker;
 };
 
 /* ------------------------------------------------------------------- layer */
@@ -67,22 +70,25 @@ load_layer(struct state *s)
 
 /* -------------------------------------------------------------------- rows */
 
+/* A row; rank 0 prints it, or collects it. */
 static int
-rows(struct state *s, const struct bench_ep_report *report, json_t *collected)
+one_row(struct state *s, const struct bench_ep_report *report,
+        struct bench_ep_row *row, json_t *collected)
 {
-    int first = s->ranks.rank == 0;
-    int code = TOOL_OK;
-    for (size_t i = 0; i < s->job->n_rows && code == TOOL_OK; i++) {
-        struct bench_ep_row row = {.n_tokens = s->job->tokens[i]};
-        code = bench_ep_time(&row, &s->bench);
-        if (code == TOOL_OK && first && collected != NULL) {
-            json_array_append_new(
-                    collected, bench_ep_row_json(report, &row, NULL));
-        } else if (code == TOOL_OK && first) {
-            bench_ep_print_row(report, &row, NULL);
-        }
+    struct bench_ep_check predicted = {0};
+    const struct bench_ep_check *check = s->checker != NULL ? &predicted : NULL;
+    int code = s->checker != NULL
+                       ? bench_ep_check(s->checker, &s->bench, row, &predicted)
+                       : bench_ep_time(row, &s->bench);
+    if (code != TOOL_OK || s->ranks.rank != 0) {
+        return code;
     }
-    return code;
+    if (collected != NULL) {
+        json_array_append_new(collected, bench_ep_row_json(report, row, check));
+    } else {
+        bench_ep_print_row(report, row, check);
+    }
+    return TOOL_OK;
 }
 
 /* All rows; rank 0 prints them, as they come or as JSON. */
@@ -93,15 +99,20 @@ measure(struct state *s)
             .run = &s->run,
             .ranks = &s->ranks,
             .n_threads = s->n_threads,
+            .link = bench_ep_checker_link(s->checker),
     };
     int first = s->ranks.rank == 0;
     json_t *collected = NULL;
+    int code = TOOL_OK;
     if (first && s->job->json) {
         collected = json_array();
     } else if (first) {
         bench_ep_print_head(&report);
     }
-    int code = rows(s, &report, collected);
+    for (size_t i = 0; i < s->job->n_rows && code == TOOL_OK; i++) {
+        struct bench_ep_row row = {.n_tokens = s->job->tokens[i]};
+        code = one_row(s, &report, &row, collected);
+    }
     if (collected != NULL && code == TOOL_OK) {
         return json_print(bench_ep_json(&report, collected));
     }
@@ -132,6 +143,9 @@ run(struct state *s)
             .layer = s->layer,
     };
     code = bench_ep_together(bench_check_top_k(&s->run));
+    if (code == TOOL_OK && s->job->ep.model) {
+        code = bench_ep_checker_create(&s->checker, &s->bench);
+    }
     return code == TOOL_OK ? measure(s) : code;
 }
 
@@ -153,6 +167,7 @@ bench_ep(const struct bench_job *job)
     if (code == TOOL_OK) {
         code = bench_ep_together(run(&s));
     }
+    bench_ep_checker_destroy(s.checker);
     w4moe_mpi_layer_destroy(s.layer);
     bench_layer_free(&s.run.layer);
     if (s.mpi != NULL) {

@@ -17,7 +17,8 @@ enum {
     WARM_UP_CALLS = 2,
     SLOTS_MAX = 4096,
     SLOTS_OF_EXPERT = 32,
-    ROWS_MAX = 8192
+    ROWS_MAX = 8192,
+    IN_ROW_MAX = 16
 };
 static const double measure_seconds = 0.05;
 
@@ -69,6 +70,28 @@ agree(const struct plan_bench *bench, int code)
     return bench->team != NULL ? bench->team->together(code) : code;
 }
 
+/* The mean time of as many steps in a row as is wanted. */
+static w4moe_status
+steps(struct work *w, void (*prepare)(struct work *w),
+        w4moe_status (*step)(struct work *w), double *seconds)
+{
+    const struct plan_bench *bench = w->bench;
+    size_t n = bench->team != NULL && bench->in_row > 0 ? bench->in_row : 1;
+    w4moe_status status = W4MOE_OK;
+    if (bench->team != NULL) {
+        bench->team->wait();
+    }
+    for (size_t i = 0; i < n && status == W4MOE_OK; i++) {
+        if (prepare != NULL) {
+            prepare(w);
+        }
+        double start = tool_seconds();
+        status = step(w);
+        *seconds += (tool_seconds() - start) / (double)n;
+    }
+    return status;
+}
+
 /* The median time of a step, of the slowest process; `prepare` makes what a
  * call needs, outside of the time, and may be NULL. */
 static int
@@ -82,15 +105,8 @@ time_step(struct work *w, void (*prepare)(struct work *w),
     for (size_t number = 1;
             n < CALLS_MAX && (n < bench->n_repeats || total < measure_seconds);
             number++) {
-        if (prepare != NULL) {
-            prepare(w);
-        }
-        if (bench->team != NULL) {
-            bench->team->wait();
-        }
-        double start = tool_seconds();
-        w4moe_status status = step(w);
-        double taken = tool_seconds() - start;
+        double taken = 0.0;
+        w4moe_status status = steps(w, prepare, step, &taken);
         int code =
                 status == W4MOE_OK ? TOOL_OK : tool_failed(bench->ctx, status);
         code = agree(bench, code);
@@ -496,6 +512,7 @@ plan_measure(struct plan_bench *bench, const struct ep_plan *plan,
         struct ep_costs *full, struct ep_costs *last, int *estimated)
 {
     *estimated = 0;
+    bench->in_row = plan->n_chunks < IN_ROW_MAX ? plan->n_chunks : IN_ROW_MAX;
     int code = measure_part(bench, plan->block, &plan->last, last, estimated);
     *full = *last;
     if (code == TOOL_OK && plan->n_chunks > 1 &&

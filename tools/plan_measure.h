@@ -39,6 +39,10 @@ struct plan_bench {
     uint32_t n_repeats;
     /** NULL: this process alone. */
     const struct plan_team *team;
+    /** Of a team: how often each does a step before it waits for the others, as
+     * a call has chunks: a rank may be late with one and early with the
+     * next. */
+    size_t in_row;
     /** What was measured already. */
     struct plan_known {
         int what;

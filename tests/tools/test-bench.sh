@@ -98,6 +98,97 @@ grep -q '^weights .* per expert, huge pages$' "$tmp/stdout" ||
 must "$bench" --shape=8,2,256,128,64 --tokens=1 --huge-pages --json
 grep -q '"huge_pages": true' "$tmp/stdout" || fail "no huge pages in JSON"
 
+# check_model RANKS...: the tables have a row for each of these; each has
+# positive numbers, ms is what its parts are together, tokens/s and efficiency
+# belong to it, and one rank alone waits for nobody.
+check_model()
+{
+    awk -v ranks="$*" '
+        function far(a, b, slack)
+        {
+            return a < b - slack || a > b + slack
+        }
+        function wrong(text)
+        {
+            print text ": " $0
+            bad = 1
+        }
+        BEGIN { n = split(ranks, want, " ") }
+        /^predicted for / { tokens = $3; inside = 0; tables++ }
+        inside && $1 ~ /^[0-9]+$/ {
+            rows++
+            if ($1 != want[++row]) { wrong("not " want[row]) }
+            if ($2 != $1 * tokens || $3 <= 0 || $4 <= 0 || $5 < 0 ||
+                    $6 < 0 || ($1 == 1 && $6 != 0)) {
+                wrong("not times")
+            }
+            if (far($4 + $5 + $6, $3, 0.0003)) { wrong("not the sum") }
+            if (far($7 * $3 / 1000, $2, 0.02 * $2 + 1e-7 * $7)) {
+                wrong("not the rate")
+            }
+            if ($1 == 1) { alone = $7 }
+            if (alone > 0 && far($8 * alone * $1, $7,
+                    0.001 * alone * $1 + 0.001 * $7)) {
+                wrong("not the efficiency")
+            }
+        }
+        /^ *ranks  *tokens / { inside = 1; row = 0; alone = 0 }
+        /^tokens\/s$/ { inside = 0; plot = 1 }
+        END { exit bad || rows != n * tables || !tables || !plot }
+    ' "$tmp/stdout" || {
+        cat "$tmp/stdout" >&2
+        fail "not a prediction for $* ranks"
+    }
+}
+
+small="--shape=8,2,64,32,32 --repeat=1"
+link="--latency=2 --bandwidth=10"
+# Two options each.
+# shellcheck disable=SC2086
+{
+    must "$bench" $small --ep-model $link --tokens=1,40
+    check_model 1 2 4 8 16 32 64 128 256 512 1024
+    grep -q '^link  *latency 2.00 us, gap 2.00 us, 10.00 GB/s$' \
+        "$tmp/stdout" || fail "no line of the link"
+    must "$bench" $small --ep-model $link --gap=0.5 --tokens=33 --ep-exact \
+        --ep-chunk=10 --ep-ranks=3,1-2 "--plot=$tmp/plot.svg"
+    check_model 1 2 3
+    grep -q '^chunks  *of 10 tokens; slots come back$' "$tmp/stdout" ||
+        fail "no line of the chunks"
+    grep -q '^</svg>$' "$tmp/plot.svg" || fail "no picture"
+    [ "$(grep -c '<polyline' "$tmp/plot.svg")" = 1 ] || fail "not one curve"
+    must "$bench" $small --ep-model $link --tokens=4,8 --ep-ranks=16 --json
+    for word in '"tokens_per_rank": 8' '"ranks": 16' '"tokens": 128' \
+        '"compute_ms"' '"copy_ms"' '"exposed_ms"' '"efficiency"' \
+        '"extrapolated": false' '"latency_us": 2.0' '"chunk_tokens": null'; do
+        grep -q "$word" "$tmp/stdout" || fail "no $word in the JSON text"
+    done
+    # More slots than are measured.
+    must "$bench" $small --ep-model $link --tokens=3000 --ep-ranks=1
+    grep -q ' ~$' "$tmp/stdout" || fail "no mark of what was extrapolated"
+    refuse 1 "$tmp/no/plot" "$bench" $small --ep-model $link --tokens=1 \
+        --ep-ranks=1 "--plot=$tmp/no/plot"
+    refuse 2 "needs --latency" "$bench" --ep-model --bandwidth=1
+    refuse 2 "needs --bandwidth" "$bench" --ep-model --latency=1
+    refuse 2 "--routing=uniform" "$bench" --ep-model $link --routing=one
+    refuse 2 "--ep-ranks '0-2'" "$bench" --ep-model $link --ep-ranks=0-2
+}
+for option in --ep-ranks=2 --latency=1 --gap=1 --bandwidth=1 --plot=x; do
+    refuse 2 "${option%%=*} needs --ep-model" "$bench" "$option"
+    refuse 2 "${option%%=*} needs --ep-model" "$bench" --ep "$option"
+done
+for option in --ep-chunk=1 --ep-exact; do
+    refuse 2 "${option%%=*} needs --ep or --ep-model" "$bench" "$option"
+done
+for option in --ep-ranks=2 --plot=x; do
+    refuse 2 "${option%%=*} is not for --ep" "$bench" --ep --ep-model "$option"
+done
+refuse 2 "--ep-chunk '65537'" "$bench" --ep --ep-chunk=65537
+refuse 2 "--latency '0'" "$bench" --ep-model --latency=0
+if [ "${HAVE_MPI:-no}" = no ]; then
+    refuse 1 "without MPI" "$bench" --ep --tokens=1
+fi
+
 refuse 1 13 "$bench" --shape=8,2,13,128,64 --tokens=1
 refuse 1 12 "$bench" --shape=8,2,128,64,12 --tokens=1
 refuse 1 4000000000 "$bench" --shape=4000000000,1,128,64,32 --tokens=1

@@ -197,7 +197,8 @@ keep_call(struct timing *t, size_t n, int slowest)
     for (int i = 0; i < TOLD_N; i++) {
         double most = 0.0;
         for (size_t r = 0; r < n_ranks; r++) {
-            most = fmax(most, t->told[r * TOLD_N + (size_t)i]);
+            double told = t->told[r * TOLD_N + (size_t)i];
+            most = told > most ? told : most;
         }
         keep(t, n, i, i >= TOLD_SLOTS ? most : t->told[slowest * TOLD_N + i]);
     }

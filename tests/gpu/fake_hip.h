@@ -55,6 +55,13 @@ size_t fake_hip_live(void);
  * such a one fails, too. */
 int fake_hip_intact(void);
 
+/** Opens device memory to the host, or closes it again, as often: for what
+ * reads and writes it beside the runtime, such as MPI. */
+void fake_hip_open(int opens);
+
+/** Whether it is an address of device memory. */
+int fake_hip_covers(const void *address);
+
 /** Whether this thread is in a function of the runtime, which allocates as it
  * likes. */
 int fake_hip_inside(void);

@@ -237,6 +237,25 @@ fake_hip_intact(void)
 }
 
 void
+fake_hip_open(int opens)
+{
+    static std::vector<std::unique_ptr<fake_memory::opened>> all;
+    locked lock(fake_state().mutex);
+    if (opens) {
+        all.emplace_back(new fake_memory::opened(fake_state().memory));
+    } else {
+        all.pop_back();
+    }
+}
+
+int
+fake_hip_covers(const void *address)
+{
+    locked lock(fake_state().mutex);
+    return fake_state().memory.covers(address);
+}
+
+void
 fake_hip_reset(void)
 {
     locked lock(fake_state().mutex);

@@ -7,7 +7,8 @@
 #       then the compiler's wrapper MPICC is asked.
 # Sets MPI_CFLAGS and MPI_LIBS, which the user may set, too; MPI_MODULE, or
 # MPI_PC_CFLAGS and MPI_PC_LIBS, for w4moe-mpi.pc; MPIEXEC, which starts
-# programs; the condition HAVE_MPI; and w4moe_mpi for the summary.
+# programs; the condition HAVE_MPI; MPI_QUERY_CPPFLAGS for mpi/aware.c; and
+# w4moe_mpi for the summary. After W4MOE_HIP.
 AC_DEFUN([W4MOE_MPI], [
     AC_ARG_VAR([MPI_CFLAGS], [C compiler flags for MPI])
     AC_ARG_VAR([MPI_LIBS], [linker flags for MPI])
@@ -38,7 +39,9 @@ AC_DEFUN([W4MOE_MPI], [
     AS_CASE([$with_mpi], [mpich*], [w4moe_mpiexec=mpiexec.mpich],
         [ompi*], [w4moe_mpiexec=mpiexec.openmpi], [w4moe_mpiexec=])
     AC_CHECK_PROGS([MPIEXEC], [$w4moe_mpiexec mpiexec mpirun], [])
-    AS_CASE([$w4moe_mpi], [yes*], [HAVE_MPI=yes], [HAVE_MPI=no])
+    AS_CASE([$w4moe_mpi], [yes*], [HAVE_MPI=yes; W4MOE_MPI_AWARE],
+        [HAVE_MPI=no])
+    AC_SUBST([MPI_QUERY_CPPFLAGS])
     AC_SUBST([HAVE_MPI])
     AC_SUBST([MPI_MODULE])
     AC_SUBST([MPI_PC_CFLAGS])
@@ -91,4 +94,37 @@ AC_DEFUN([W4MOE_MPI_TRY], [
     CPPFLAGS=$w4moe_saved_cppflags
     LIBS=$w4moe_saved_libs
     AC_MSG_RESULT([$w4moe_mpi])
+])
+
+# The function that says whether MPI takes pointers to device memory of GPUs of
+# --with-hip-platform, if there is one: Open MPI declares it in <mpi-ext.h>,
+# MPICH in <mpi.h>.
+AC_DEFUN([W4MOE_MPI_AWARE], [
+    MPI_QUERY_CPPFLAGS=
+    w4moe_saved_cppflags=$CPPFLAGS
+    w4moe_saved_libs=$LIBS
+    CPPFLAGS="$CPPFLAGS $MPI_CFLAGS"
+    LIBS="$MPI_LIBS $LIBS"
+    AC_CHECK_HEADER([mpi-ext.h], [MPI_QUERY_CPPFLAGS=-DW4_MPI_HAVE_EXT], [],
+        [[#include <mpi.h>]])
+    AC_MSG_CHECKING([whether MPI can say that it takes pointers to GPU memory])
+    w4moe_mpi_query=no
+    AS_CASE([$with_hip_platform],
+        [nvidia], [w4moe_mpi_queries=MPIX_Query_cuda_support],
+        [w4moe_mpi_queries="MPIX_Query_rocm_support MPIX_Query_hip_support"])
+    CPPFLAGS="$CPPFLAGS $MPI_QUERY_CPPFLAGS"
+    for w4moe_query in $w4moe_mpi_queries; do
+        AC_LINK_IFELSE([AC_LANG_PROGRAM([[#include <mpi.h>
+                #ifdef W4_MPI_HAVE_EXT
+                #include <mpi-ext.h>
+                #endif
+                int (*query)(void) = $w4moe_query;]], [[return query();]])], [
+            w4moe_mpi_query=$w4moe_query
+            MPI_QUERY_CPPFLAGS="$MPI_QUERY_CPPFLAGS -DW4_MPI_QUERY=$w4moe_query"
+            break
+        ])
+    done
+    CPPFLAGS=$w4moe_saved_cppflags
+    LIBS=$w4moe_saved_libs
+    AC_MSG_RESULT([$w4moe_mpi_query])
 ])

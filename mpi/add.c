@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT
  * Copyright (C) 2026 The w4moe authors */
 /* The end of a chunk: results that have come back, and the shared experts. */
-#include <string.h>
-
 #include "exchange.h"
+#include "place.h"
 
 /* Some tokens of the call, whose results are in a chunk's buffers. */
 struct tokens {
@@ -18,25 +17,21 @@ add_results(const struct w4_mpi_call *call, const struct tokens *tokens,
         size_t chunk, void *to, size_t stride, w4moe_dtype dtype,
         unsigned accumulate)
 {
-    const w4moe_mpi_workspace *ws = call->ws;
-    const struct w4_mpi_buffers *b = w4_mpi_buffers_of(call, chunk);
-    size_t n_rows = 0;
-    for (int r = 0; r < ws->mpi->n_ranks; r++) {
-        n_rows += (size_t)b->results_counts.receive[r];
-    }
     const w4moe_combine_args args = {
             .struct_size = sizeof(args),
             .out = to,
             .out_stride = stride,
             .out_dtype = dtype,
-            .rows = b->results_back,
+            .rows = w4_mpi_buffers_of(call->place, chunk)->results_back,
             .row_dtype = W4MOE_F32,
-            .n_rows = n_rows,
-            .row_ids = ws->result_rows + tokens->first * call->args.top_k,
+            .n_rows = w4_mpi_all_results(call, chunk),
+            .row_ids =
+                    call->place->result_rows + tokens->first * call->args.top_k,
             .n_tokens = tokens->n,
             .k = call->args.top_k,
-            .n_columns = ws->hidden_size,
-            .flags = W4MOE_HOST_IO | accumulate,
+            .n_columns = call->ws->hidden_size,
+            .flags = w4_mpi_host_flag(call) | accumulate,
+            .stream = call->stream,
     };
     return w4moe_combine(call->mpi->ctx, &args);
 }
@@ -59,45 +54,70 @@ convert(const struct w4_mpi_call *call, size_t n, void *to, size_t to_stride,
             .n_tokens = n,
             .k = 1,
             .n_columns = call->ws->hidden_size,
-            .flags = W4MOE_HOST_IO,
+            .flags = w4_mpi_host_flag(call),
+            .stream = call->stream,
     };
     return w4moe_combine(call->mpi->ctx, &args);
 }
 
 /* Adds the shared experts of some tokens to the workspace's sums: a call in
- * which no other expert is here. */
+ * which no other expert is here. Zeros are ids, and weights. */
 static w4moe_status
 add_shared(const struct w4_mpi_call *call, const struct tokens *tokens)
 {
-    const w4moe_mpi_workspace *ws = call->ws;
-    memset(ws->local_ids, 0, tokens->n * sizeof(ws->local_ids[0]));
-    memset(ws->local_weights, 0, tokens->n * sizeof(ws->local_weights[0]));
+    const struct w4_mpi_place *place = call->place;
     const w4moe_forward_args args = {
             .struct_size = sizeof(args),
-            .out = ws->sums,
+            .out = place->sums,
             .x = w4_mpi_rows(call->args.x, tokens->first, call->args.x_stride,
                     call->args.dtype),
             .x_stride = call->args.x_stride,
             .dtype = call->args.dtype,
             .n_tokens = tokens->n,
             .top_k = 1,
-            .ids = ws->local_ids,
-            .weights = ws->local_weights,
-            .expert_map = call->layer->nowhere,
-            .n_experts_global = ws->n_experts,
-            .flags = W4MOE_HOST_IO | W4MOE_ACCUMULATE |
+            .ids = place->zeros,
+            .weights = (const float *)place->zeros,
+            .expert_map = w4_mpi_nowhere(call),
+            .n_experts_global = call->ws->n_experts,
+            .stream = call->stream,
+            .flags = w4_mpi_host_flag(call) | W4MOE_ACCUMULATE |
                      (call->args.flags & W4MOE_BATCH_INVARIANT),
             .out_dtype = W4MOE_F32,
     };
-    return w4moe_forward(call->layer->local, ws->local, &args);
+    return w4moe_forward(call->layer->local, call->ws->local, &args);
+}
+
+/* The results of tokens, and the shared experts', by sums in fp32. */
+static w4moe_status
+add_with_shared(const struct w4_mpi_call *call, const struct tokens *tokens,
+        size_t chunk)
+{
+    const w4moe_forward_args *args = &call->args;
+    float *sums = call->place->sums;
+    unsigned accumulate = args->flags & W4MOE_ACCUMULATE;
+    w4moe_status status = W4MOE_OK;
+    if (accumulate) {
+        status = convert(call, tokens->n, sums, 0, W4MOE_F32, tokens->out,
+                args->out_stride, args->out_dtype);
+    }
+    if (status == W4MOE_OK) {
+        status = add_results(
+                call, tokens, chunk, sums, 0, W4MOE_F32, accumulate);
+    }
+    if (status == W4MOE_OK) {
+        status = add_shared(call, tokens);
+    }
+    return status == W4MOE_OK
+                   ? convert(call, tokens->n, tokens->out, args->out_stride,
+                             args->out_dtype, sums, 0, W4MOE_F32)
+                   : status;
 }
 
 w4moe_status
 w4_mpi_add(const struct w4_mpi_call *call, size_t chunk)
 {
     const w4moe_forward_args *args = &call->args;
-    w4moe_mpi_workspace *ws = call->ws;
-    unsigned accumulate = args->flags & W4MOE_ACCUMULATE;
+    uint64_t row_size = call->ws->hidden_size * sizeof(float);
     struct tokens tokens;
     tokens.n = w4_mpi_chunk_tokens(call, chunk, &tokens.first);
     if (tokens.n == 0) {
@@ -105,25 +125,17 @@ w4_mpi_add(const struct w4_mpi_call *call, size_t chunk)
     }
     tokens.out = (char *)args->out + tokens.first * args->out_stride *
                                              w4moe_dtype_size(args->out_dtype);
+    w4moe_status status = w4_mpi_copy(call,
+            w4_mpi_buffers_of(call->place, chunk)->results_back,
+            w4_mpi_buffers_of(call->transport, chunk)->results_back,
+            w4_mpi_all_results(call, chunk) * row_size);
+    if (status != W4MOE_OK) {
+        return status;
+    }
     if (call->layer->info.n_shared_experts == 0 ||
             (args->flags & W4MOE_NO_SHARED) != 0) {
         return add_results(call, &tokens, chunk, tokens.out, args->out_stride,
-                args->out_dtype, accumulate);
+                args->out_dtype, args->flags & W4MOE_ACCUMULATE);
     }
-    w4moe_status status = W4MOE_OK;
-    if (accumulate) {
-        status = convert(call, tokens.n, ws->sums, 0, W4MOE_F32, tokens.out,
-                args->out_stride, args->out_dtype);
-    }
-    if (status == W4MOE_OK) {
-        status = add_results(
-                call, &tokens, chunk, ws->sums, 0, W4MOE_F32, accumulate);
-    }
-    if (status == W4MOE_OK) {
-        status = add_shared(call, &tokens);
-    }
-    return status == W4MOE_OK
-                   ? convert(call, tokens.n, tokens.out, args->out_stride,
-                             args->out_dtype, ws->sums, 0, W4MOE_F32)
-                   : status;
+    return add_with_shared(call, &tokens, chunk);
 }

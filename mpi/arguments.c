@@ -3,7 +3,7 @@
 /* What a rank does before it hears of others: checks, and choices. */
 #include <string.h>
 
-#include "call.h"
+#include "place.h"
 
 /* ---------------------------------------------------------------- arguments */
 
@@ -58,13 +58,6 @@ check_kinds(const struct w4_mpi_call *call)
                 w4moe_dtype_name(args->dtype),
                 w4moe_dtype_name(args->out_dtype), args->flags);
     }
-    if ((args->flags & W4MOE_HOST_IO) == 0 &&
-            strcmp(call->layer->info.backend, "cpu") != 0) {
-        return w4_mpi_fail(ctx, W4MOE_UNSUPPORTED,
-                "mpi_forward: pointers in memory of backend %s; set "
-                "W4MOE_HOST_IO and give host memory",
-                call->layer->info.backend);
-    }
     if (args->expert_map != NULL || args->n_experts_global != 0) {
         return w4_mpi_fail(ctx, W4MOE_INVALID,
                 "mpi_forward: an expert_map, or n_experts_global, which are "
@@ -112,38 +105,70 @@ take_arguments(struct w4_mpi_call *call, const w4moe_forward_args *args)
     if (status == W4MOE_OK) {
         status = check_kinds(call);
     }
+    w4_mpi_find_places(call);
     return status == W4MOE_OK ? check_pointers(call) : status;
 }
 
 /* ------------------------------------------------------------------ choices */
+
+/* Takes n of the choices' ids and weights to host memory, from slot `first`
+ * on. */
+static w4moe_status
+fetch_choices(const struct w4_mpi_call *call, size_t first, const int32_t *ids,
+        const float *weights, size_t n)
+{
+    w4moe_mpi_workspace *ws = call->ws;
+    w4moe_status status =
+            w4_mpi_copy(call, ws->ids + first, ids, n * sizeof(ids[0]));
+    return status == W4MOE_OK ? w4_mpi_copy(call, ws->weights + first, weights,
+                                        n * sizeof(weights[0]))
+                              : status;
+}
+
+/* Chooses experts for n tokens from token t on. */
+static w4moe_status
+choose_some(const struct w4_mpi_call *call, size_t t, size_t n)
+{
+    w4moe_mpi_workspace *ws = call->ws;
+    const w4moe_forward_args *args = &call->args;
+    size_t first = t * args->top_k;
+    int on_device = w4_mpi_on_device(call);
+    int32_t *ids = on_device ? call->place->local_ids : ws->ids + first;
+    float *weights =
+            on_device ? call->place->local_weights : ws->weights + first;
+    w4moe_forward_args part = {
+            .struct_size = sizeof(part),
+            .x = w4_mpi_rows(args->x, t, args->x_stride, args->dtype),
+            .x_stride = args->x_stride,
+            .dtype = args->dtype,
+            .n_tokens = n,
+            .top_k = args->top_k,
+            .logits_dtype = args->logits_dtype,
+            .flags = w4_mpi_host_flag(call),
+            .stream = call->stream,
+    };
+    if (args->router_logits != NULL) {
+        part.router_logits = w4_mpi_rows(
+                args->router_logits, t, ws->n_experts, args->logits_dtype);
+    }
+    w4moe_status status =
+            w4moe_choose(call->layer->local, ws->local, ids, weights, &part);
+    return status == W4MOE_OK
+                   ? fetch_choices(call, first, ids, weights, n * args->top_k)
+                   : status;
+}
 
 /* Chooses experts, as many tokens at a time as the local workspace takes. */
 static w4moe_status
 choose(struct w4_mpi_call *call)
 {
     w4moe_mpi_workspace *ws = call->ws;
-    const w4moe_forward_args *args = &call->args;
-    size_t k = args->top_k;
+    size_t n_tokens = call->args.n_tokens;
     w4moe_status status = W4MOE_OK;
-    for (size_t t = 0; t < args->n_tokens && status == W4MOE_OK;
-            t += ws->capacity) {
-        size_t left = args->n_tokens - t;
-        w4moe_forward_args part = {
-                .struct_size = sizeof(part),
-                .x = w4_mpi_rows(args->x, t, args->x_stride, args->dtype),
-                .x_stride = args->x_stride,
-                .dtype = args->dtype,
-                .n_tokens = left < ws->capacity ? left : ws->capacity,
-                .top_k = k,
-                .logits_dtype = args->logits_dtype,
-                .flags = W4MOE_HOST_IO,
-        };
-        if (args->router_logits != NULL) {
-            part.router_logits = w4_mpi_rows(
-                    args->router_logits, t, ws->n_experts, args->logits_dtype);
-        }
-        status = w4moe_choose(call->layer->local, ws->local, ws->ids + t * k,
-                ws->weights + t * k, &part);
+    for (size_t t = 0; t < n_tokens && status == W4MOE_OK; t += ws->capacity) {
+        size_t left = n_tokens - t;
+        status =
+                choose_some(call, t, left < ws->capacity ? left : ws->capacity);
     }
     call->args.ids = ws->ids;
     call->args.weights = ws->weights;
@@ -153,33 +178,72 @@ choose(struct w4_mpi_call *call)
     return status;
 }
 
-static void
+/* Has the choices in host memory. */
+static w4moe_status
+take_choices(struct w4_mpi_call *call)
+{
+    w4moe_forward_args *args = &call->args;
+    if (args->n_tokens == 0) {
+        return W4MOE_OK;
+    }
+    if (args->ids == NULL) {
+        return choose(call);
+    }
+    if (!w4_mpi_on_device(call)) {
+        return W4MOE_OK;
+    }
+    w4moe_status status = fetch_choices(
+            call, 0, args->ids, args->weights, args->n_tokens * args->top_k);
+    args->ids = call->ws->ids;
+    args->weights = call->ws->weights;
+    return status;
+}
+
+static w4moe_status
 count_experts(const struct w4_mpi_call *call)
 {
-    int32_t *counts = call->args.expert_counts;
-    if (counts == NULL) {
-        return;
+    int32_t *callers = call->args.expert_counts;
+    int32_t *counts =
+            w4_mpi_on_device(call) ? call->ws->expert_counts : callers;
+    size_t n_bytes = call->ws->n_experts * sizeof(counts[0]);
+    if (callers == NULL) {
+        return W4MOE_OK;
     }
-    memset(counts, 0, call->ws->n_experts * sizeof(counts[0]));
+    memset(counts, 0, n_bytes);
     size_t n_slots = call->args.n_tokens * call->args.top_k;
     for (size_t slot = 0; slot < n_slots; slot++) {
         counts[call->args.ids[slot]]++;
     }
+    return w4_mpi_copy(call, callers, counts, n_bytes);
+}
+
+/* Takes the plan to the caller's place. */
+static w4moe_status
+place_plan(const struct w4_mpi_call *call)
+{
+    const w4moe_mpi_workspace *ws = call->ws;
+    size_t n_tokens = call->args.n_tokens;
+    w4moe_status status = w4_mpi_copy(call, call->place->row_tokens,
+            ws->host.row_tokens, n_tokens * ws->fan * sizeof(int32_t));
+    return status == W4MOE_OK
+                   ? w4_mpi_copy(call, call->place->result_rows,
+                             ws->host.result_rows,
+                             n_tokens * call->args.top_k * sizeof(int32_t))
+                   : status;
 }
 
 w4moe_status
 w4_mpi_prepare(struct w4_mpi_call *call, const w4moe_forward_args *args)
 {
     w4moe_status status = take_arguments(call, args);
-    if (status == W4MOE_OK && call->args.n_tokens != 0 &&
-            call->args.ids == NULL) {
-        status = choose(call);
+    if (status == W4MOE_OK) {
+        status = take_choices(call);
     }
     if (status == W4MOE_OK) {
         status = w4_mpi_plan(call);
     }
     if (status == W4MOE_OK) {
-        count_experts(call);
+        status = place_plan(call);
     }
-    return status;
+    return status == W4MOE_OK ? count_experts(call) : status;
 }

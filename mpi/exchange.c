@@ -4,20 +4,37 @@
 
 #include <inttypes.h>
 
+#include "place.h"
+
 /* Requests: rows and results have one for each of two chunks. */
 enum { ROWS = 0, RESULTS = 2, CHOICES = 4, LAST = W4_MPI_REQUESTS - 1 };
-
-struct w4_mpi_buffers *
-w4_mpi_buffers_of(const struct w4_mpi_call *call, size_t chunk)
-{
-    return &call->ws->buffers[chunk % 2];
-}
 
 int
 w4_mpi_rows_from(const struct w4_mpi_call *call, size_t chunk, int rank)
 {
     w4moe_mpi_workspace *ws = call->ws;
     return w4_mpi_header_of(ws, ws->header, rank)[W4_MPI_HEADER + chunk];
+}
+
+size_t
+w4_mpi_all_rows(const struct w4_mpi_call *call, size_t chunk)
+{
+    size_t n = 0;
+    for (int r = 0; r < call->mpi->n_ranks; r++) {
+        n += (size_t)w4_mpi_rows_from(call, chunk, r);
+    }
+    return n;
+}
+
+size_t
+w4_mpi_all_results(const struct w4_mpi_call *call, size_t chunk)
+{
+    const struct w4_mpi_counts *counts = &call->ws->moved[chunk % 2].results;
+    size_t n = 0;
+    for (int r = 0; r < call->mpi->n_ranks; r++) {
+        n += (size_t)counts->receive[r];
+    }
+    return n;
 }
 
 /* ------------------------------------------------------------------ headers */
@@ -169,25 +186,22 @@ w4moe_status
 w4_mpi_send_rows(struct w4_mpi_call *call, size_t chunk)
 {
     w4moe_mpi_workspace *ws = call->ws;
-    struct w4_mpi_buffers *b = w4_mpi_buffers_of(call, chunk);
+    const struct w4_mpi_buffers *b = w4_mpi_buffers_of(call->transport, chunk);
+    struct w4_mpi_counts *counts = &ws->moved[chunk % 2].rows;
     const int32_t *n_rows = ws->n_rows + chunk * (size_t)ws->mpi->n_ranks;
     for (int r = 0; r < ws->mpi->n_ranks; r++) {
-        b->rows_counts.send[r] = n_rows[r];
-        b->rows_counts.receive[r] = w4_mpi_rows_from(call, chunk, r);
+        counts->send[r] = n_rows[r];
+        counts->receive[r] = w4_mpi_rows_from(call, chunk, r);
     }
     call->times.bytes_dispatched +=
-            sent_to_others(call, b->rows_counts.send) * ws->hidden_size * 2;
-    return send_all(call, &b->rows_counts, b->rows_sent, b->rows, ws->row_type,
+            sent_to_others(call, counts->send) * ws->hidden_size * 2;
+    return send_all(call, counts, b->rows_sent, b->rows, ws->row_type,
             ROWS + (int)(chunk % 2));
 }
 
 w4moe_status
-w4_mpi_wait_rows(struct w4_mpi_call *call, size_t chunk, size_t *n_rows)
+w4_mpi_wait_rows(struct w4_mpi_call *call, size_t chunk)
 {
-    *n_rows = 0;
-    for (int r = 0; r < call->mpi->n_ranks; r++) {
-        *n_rows += (size_t)w4_mpi_rows_from(call, chunk, r);
-    }
     return wait_for(call, ROWS + (int)(chunk % 2));
 }
 
@@ -195,17 +209,18 @@ w4moe_status
 w4_mpi_send_results(struct w4_mpi_call *call, size_t chunk, const int *n)
 {
     w4moe_mpi_workspace *ws = call->ws;
-    struct w4_mpi_buffers *b = w4_mpi_buffers_of(call, chunk);
+    const struct w4_mpi_buffers *b = w4_mpi_buffers_of(call->transport, chunk);
+    struct w4_mpi_counts *counts = &ws->moved[chunk % 2].results;
     size_t first = chunk * (size_t)ws->mpi->n_ranks;
     const int32_t *back = (call->exact ? ws->n_slots : ws->n_rows) + first;
     for (int r = 0; r < ws->mpi->n_ranks; r++) {
-        b->results_counts.send[r] = n[r];
-        b->results_counts.receive[r] = back[r];
+        counts->send[r] = n[r];
+        counts->receive[r] = back[r];
     }
     call->times.bytes_combined +=
             sent_to_others(call, n) * ws->hidden_size * sizeof(float);
-    return send_all(call, &b->results_counts, b->results, b->results_back,
-            ws->result_type, RESULTS + (int)(chunk % 2));
+    return send_all(call, counts, b->results, b->results_back, ws->result_type,
+            RESULTS + (int)(chunk % 2));
 }
 
 w4moe_status

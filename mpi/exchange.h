@@ -19,14 +19,13 @@ extern w4moe_status w4_mpi_exchange_headers(
 extern w4moe_status w4_mpi_send_choices(struct w4_mpi_call *call);
 extern w4moe_status w4_mpi_wait_choices(struct w4_mpi_call *call);
 
-/** Starts sending the rows of a chunk, which are in its buffers; waits for
- * those of the others, and returns how many there are. */
+/** Starts sending the rows of a chunk, which are in the transport's buffers;
+ * waits for those of the others. */
 extern w4moe_status w4_mpi_send_rows(struct w4_mpi_call *call, size_t chunk);
-extern w4moe_status w4_mpi_wait_rows(
-        struct w4_mpi_call *call, size_t chunk, size_t *n_rows);
+extern w4moe_status w4_mpi_wait_rows(struct w4_mpi_call *call, size_t chunk);
 
-/** Starts sending the results of a chunk, which are in its buffers, n[rank] of
- * them to each; waits for this rank's own. */
+/** Starts sending the results of a chunk, which are in the transport's buffers,
+ * n[rank] of them to each; waits for this rank's own. */
 extern w4moe_status w4_mpi_send_results(
         struct w4_mpi_call *call, size_t chunk, const int *n);
 extern w4moe_status w4_mpi_wait_results(struct w4_mpi_call *call, size_t chunk);
@@ -42,8 +41,8 @@ extern w4moe_status w4_mpi_wait_last(
 extern int w4_mpi_rows_from(
         const struct w4_mpi_call *call, size_t chunk, int rank);
 
-/** Buffers of a chunk. */
-extern struct w4_mpi_buffers *w4_mpi_buffers_of(
-        const struct w4_mpi_call *call, size_t chunk);
+/** Rows of a chunk from all ranks; and results that come back. */
+extern size_t w4_mpi_all_rows(const struct w4_mpi_call *call, size_t chunk);
+extern size_t w4_mpi_all_results(const struct w4_mpi_call *call, size_t chunk);
 
 #endif

@@ -96,6 +96,29 @@ share_owners(w4moe_mpi_layer *layer, w4moe_status status, size_t n_experts,
 
 /* ------------------------------------------------------------------- layers */
 
+/* Maps for calls in device memory. */
+static w4moe_status
+place_maps(w4moe_mpi_layer *layer)
+{
+    const w4moe_ctx *ctx = layer->mpi->ctx;
+    void *maps = NULL;
+    if (strcmp(layer->info.backend, "cpu") == 0) {
+        return W4MOE_OK;
+    }
+    w4moe_status status = w4moe_memory_alloc(
+            ctx, &maps, 2 * w4_mpi_map_size(layer), W4MOE_MEMORY_DEVICE);
+    layer->device_maps = maps;
+    if (status == W4MOE_OK) {
+        status = w4moe_memory_copy(
+                ctx, maps, layer->expert_map, w4_mpi_map_size(layer), NULL);
+    }
+    return status == W4MOE_OK
+                   ? w4moe_memory_copy(ctx,
+                             layer->device_maps + layer->n_experts,
+                             layer->nowhere, w4_mpi_map_size(layer), NULL)
+                   : status;
+}
+
 /* Takes the rank's part. Collective, with the status of what made it. */
 static w4moe_status
 take_local(w4moe_mpi_layer *layer, w4moe_status status)
@@ -116,6 +139,9 @@ take_local(w4moe_mpi_layer *layer, w4moe_status status)
         status = w4_mpi_fail(mpi->ctx, W4MOE_INVALID,
                 "mpi_layer: a layer of %zu experts on rank %d, which has %zu",
                 layer->info.n_experts, mpi->rank, layer->n_here);
+    }
+    if (status == W4MOE_OK) {
+        status = place_maps(layer);
     }
     const uint64_t values[] = {
             layer->info.hidden_size, layer->info.n_shared_experts};
@@ -227,6 +253,8 @@ void
 w4moe_mpi_layer_destroy(w4moe_mpi_layer *layer)
 {
     if (layer != NULL) {
+        w4moe_memory_free(layer->mpi->ctx, layer->device_maps,
+                2 * w4_mpi_map_size(layer), W4MOE_MEMORY_DEVICE);
         w4moe_layer_destroy(layer->loaded);
         free(layer->owners);
         free(layer->expert_map);

@@ -24,6 +24,16 @@ struct w4moe_mpi_layer {
     int32_t *owners;
     int32_t *expert_map;
     int32_t *nowhere;
+    /** The last two, one after the other, in device memory; NULL where the
+     * backend is "cpu". */
+    int32_t *device_maps;
 };
+
+/** Bytes of one of them. */
+static inline uint64_t
+w4_mpi_map_size(const w4moe_mpi_layer *layer)
+{
+    return layer->n_experts * sizeof(layer->device_maps[0]);
+}
 
 #endif

@@ -104,7 +104,8 @@ row_at(const struct w4_mpi_call *call, size_t t, int32_t rank,
     if (ws->rank_token[rank] != (int32_t)t) {
         ws->rank_token[rank] = (int32_t)t;
         ws->rank_row[rank] = next->rows[rank]++;
-        ws->row_tokens[first_row + (size_t)ws->rank_row[rank]] = (int32_t)t;
+        ws->host.row_tokens[first_row + (size_t)ws->rank_row[rank]] =
+                (int32_t)t;
         size_t choice = (size_t)ws->next_choice[rank]++;
         write_choices(call, t, ws->choices_sent + choice * call->args.top_k);
     }
@@ -136,7 +137,7 @@ place_token(const struct w4_mpi_call *call, size_t t, const struct places *next,
     w4moe_mpi_workspace *ws = call->ws;
     size_t k = call->args.top_k;
     const int32_t *ids = call->args.ids + t * k;
-    int32_t *results = ws->result_rows + t * k;
+    int32_t *results = ws->host.result_rows + t * k;
     size_t n_results = 0;
     sort_slots(call, ids);
     for (size_t i = 0; i < k; i++) {
@@ -162,8 +163,8 @@ place_chunk(const struct w4_mpi_call *call, size_t chunk, size_t first_row)
     const int32_t *n_rows = of_chunk(ws, ws->n_rows, chunk);
     const int32_t *n_slots = of_chunk(ws, ws->n_slots, chunk);
     const struct places next = {
-            .rows = ws->buffers[0].rows_counts.send_place,
-            .slots = ws->buffers[0].rows_counts.receive_place,
+            .rows = ws->moved[0].rows.send_place,
+            .slots = ws->moved[0].rows.receive_place,
     };
     int32_t row = 0;
     int32_t slot = 0;

@@ -163,6 +163,12 @@ take_options(const w4moe_ctx *ctx, w4moe_mpi_options *own,
         return w4_mpi_fail(ctx, W4MOE_INVALID, "w4moe_mpi_options: progress %d",
                 (int)own->progress);
     }
+    if (own->device_aware != W4MOE_MPI_DEVICE_AWARE_AUTO &&
+            own->device_aware != W4MOE_MPI_DEVICE_AWARE_NO &&
+            own->device_aware != W4MOE_MPI_DEVICE_AWARE_YES) {
+        return w4_mpi_fail(ctx, W4MOE_INVALID,
+                "w4moe_mpi_options: device_aware %d", (int)own->device_aware);
+    }
     return W4MOE_OK;
 }
 
@@ -242,7 +248,8 @@ w4moe_status
 w4moe_mpi_create(const w4moe_ctx *ctx, w4moe_mpi **mpi_p, MPI_Comm comm,
         const w4moe_mpi_options *options)
 {
-    static const char *const names[] = {"chunk_tokens", "progress"};
+    static const char *const names[] = {
+            "chunk_tokens", "progress", "device_aware"};
     w4moe_mpi own = {.ctx = ctx};
     w4moe_mpi_options taken;
     w4moe_status status = check_arguments(ctx, mpi_p, comm);
@@ -254,6 +261,8 @@ w4moe_mpi_create(const w4moe_ctx *ctx, w4moe_mpi **mpi_p, MPI_Comm comm,
     }
     status = take_options(ctx, &taken, options);
     own.chunk_tokens = taken.chunk_tokens;
+    own.device_aware = w4_mpi_find_aware(taken.device_aware);
+    own.progress_is_auto = taken.progress == W4MOE_MPI_PROGRESS_AUTO;
     if (status == W4MOE_OK) {
         status = make_progress(&own, taken.progress);
     }
@@ -261,8 +270,9 @@ w4moe_mpi_create(const w4moe_ctx *ctx, w4moe_mpi **mpi_p, MPI_Comm comm,
     if (status == W4MOE_OK && mpi == NULL) {
         status = w4_mpi_fail(ctx, W4MOE_NOMEM, "no memory for ranks");
     }
-    const uint64_t values[] = {own.chunk_tokens, taken.progress};
-    status = w4_mpi_same(&own, status, values, names, 2);
+    const uint64_t values[] = {
+            own.chunk_tokens, taken.progress, (uint64_t)taken.device_aware};
+    status = w4_mpi_same(&own, status, values, names, 3);
     if (status != W4MOE_OK) {
         w4_mpi_progress_destroy(own.progress);
         (void)MPI_Comm_free(&own.comm);

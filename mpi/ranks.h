@@ -18,8 +18,11 @@ struct w4moe_mpi {
     int n_ranks;
     /** As the options say; 0: not said. */
     size_t chunk_tokens;
-    /** NULL: nobody. */
+    /** Whether MPI takes pointers to device memory. */
+    int device_aware;
+    /** NULL: nobody; and whether the options leave it to the library. */
     struct w4_mpi_progress *progress;
+    int progress_is_auto;
 };
 
 /** Records a failure, as w4moe_ctx_fail() does; returns status. */
@@ -47,5 +50,8 @@ extern w4moe_status w4_mpi_same(const w4moe_mpi *mpi, w4moe_status status,
         const uint64_t *values, const char *const *names, int n);
 
 enum { W4_MPI_VALUES_MAX = 8 };
+
+/** Whether MPI takes pointers to device memory, as is said or as it says. */
+extern int w4_mpi_find_aware(w4moe_mpi_device_aware said);
 
 #endif

@@ -66,6 +66,7 @@ want(w4moe_mpi_workspace *ws, void **place, uint64_t n, uint64_t m,
     };
 }
 
+/* In host memory. */
 static void
 want_ints(w4moe_mpi_workspace *ws, int32_t **place, uint64_t n, uint64_t m)
 {
@@ -84,22 +85,51 @@ want_counts(w4moe_mpi_workspace *ws, struct w4_mpi_counts *counts)
 }
 
 static void
-want_buffers(w4moe_mpi_workspace *ws, struct w4_mpi_buffers *b)
+want_buffers(
+        w4moe_mpi_workspace *ws, struct w4_mpi_buffers *b, w4moe_memory where)
 {
-    const w4moe_memory pinned = W4MOE_MEMORY_PINNED;
     want(ws, &b->rows_sent, ws->chunk_tokens * ws->fan, ws->hidden_size, 2,
-            pinned);
-    want(ws, &b->rows, ws->capacity, ws->hidden_size, 2, pinned);
+            where);
+    want(ws, &b->rows, ws->capacity, ws->hidden_size, 2, where);
     want(ws, (void **)&b->results, ws->capacity * ws->top_k, ws->hidden_size, 4,
-            pinned);
+            where);
     want(ws, (void **)&b->results_back, ws->chunk_tokens * ws->top_k,
-            ws->hidden_size, 4, pinned);
-    want_counts(ws, &b->rows_counts);
-    want_counts(ws, &b->results_counts);
+            ws->hidden_size, 4, where);
+}
+
+/* Small arrays in one kind of memory, rows in another. */
+static void
+want_place(w4moe_mpi_workspace *ws, struct w4_mpi_place *p, w4moe_memory small,
+        w4moe_memory rows)
+{
+    uint64_t k = ws->top_k;
+    want(ws, (void **)&p->row_tokens, ws->max_tokens, ws->fan, 4, small);
+    want(ws, (void **)&p->result_rows, ws->max_tokens, k, 4, small);
+    want(ws, (void **)&p->local_ids, ws->capacity, k, 4, small);
+    want(ws, (void **)&p->local_weights, ws->capacity, k, 4, small);
+    want(ws, (void **)&p->slot_rows, ws->capacity, k, 4, small);
+    want(ws, (void **)&p->zeros, ws->chunk_tokens, 1, 4, small);
+    want_buffers(ws, &p->buffers[0], rows);
+    want(ws, &p->slots, ws->capacity * k, ws->hidden_size, 2, rows);
+    want(ws, (void **)&p->sums, ws->n_shared != 0 ? ws->chunk_tokens : 0,
+            ws->hidden_size, sizeof(float), rows);
 }
 
 static void
-want_all(w4moe_mpi_workspace *ws)
+want_places(w4moe_mpi_workspace *ws, int has_device)
+{
+    want_place(ws, &ws->host, W4MOE_MEMORY_HOST, W4MOE_MEMORY_PINNED);
+    want_buffers(ws, &ws->host.buffers[1], W4MOE_MEMORY_PINNED);
+    if (has_device) {
+        want_place(ws, &ws->device, W4MOE_MEMORY_DEVICE, W4MOE_MEMORY_DEVICE);
+    }
+    if (has_device && ws->mpi->device_aware) {
+        want_buffers(ws, &ws->device.buffers[1], W4MOE_MEMORY_DEVICE);
+    }
+}
+
+static void
+want_all(w4moe_mpi_workspace *ws, int has_device)
 {
     uint64_t n_ranks = (uint64_t)ws->mpi->n_ranks;
     uint64_t k = ws->top_k;
@@ -110,8 +140,7 @@ want_all(w4moe_mpi_workspace *ws)
     want_ints(ws, &ws->ids, ws->max_tokens, k);
     want(ws, (void **)&ws->weights, ws->max_tokens, k, sizeof(float),
             W4MOE_MEMORY_HOST);
-    want_ints(ws, &ws->row_tokens, ws->max_tokens, ws->fan);
-    want_ints(ws, &ws->result_rows, ws->max_tokens, k);
+    want_ints(ws, &ws->expert_counts, ws->n_experts, 1);
     want(ws, (void **)&ws->choices_sent, ws->max_tokens * ws->fan, k,
             sizeof(struct w4_mpi_choice), W4MOE_MEMORY_HOST);
     want(ws, (void **)&ws->choices, ws->total_tokens, k,
@@ -122,29 +151,41 @@ want_all(w4moe_mpi_workspace *ws)
     want_ints(ws, &ws->next_choice, n_ranks, 1);
     want_ints(ws, &ws->order, k, 1);
     want_ints(ws, &ws->n_results, n_ranks, 1);
-    want_buffers(ws, &ws->buffers[0]);
-    want_buffers(ws, &ws->buffers[1]);
-    want_ints(ws, &ws->local_ids, ws->capacity, k);
-    want(ws, (void **)&ws->local_weights, ws->capacity, k, sizeof(float),
-            W4MOE_MEMORY_HOST);
-    want_ints(ws, &ws->slot_rows, ws->capacity, ws->top_k);
-    want(ws, &ws->slots, ws->capacity * ws->top_k, ws->hidden_size, 2,
-            W4MOE_MEMORY_PINNED);
-    want(ws, (void **)&ws->sums, ws->n_shared != 0 ? ws->chunk_tokens : 0,
-            ws->hidden_size, sizeof(float), W4MOE_MEMORY_PINNED);
+    for (int i = 0; i < 2; i++) {
+        want_counts(ws, &ws->moved[i].rows);
+        want_counts(ws, &ws->moved[i].results);
+    }
+    want_places(ws, has_device);
+}
+
+/* What has a value from the beginning. */
+static w4moe_status
+set_arrays(w4moe_mpi_workspace *ws, int has_device)
+{
+    size_t n_bytes = ws->chunk_tokens * sizeof(ws->host.zeros[0]);
+    memset(ws->host.zeros, 0, n_bytes);
+    if (!has_device) {
+        return W4MOE_OK;
+    }
+    if (!ws->mpi->device_aware) {
+        ws->device.buffers[1] = ws->device.buffers[0];
+    }
+    return w4moe_memory_copy(
+            ws->mpi->ctx, ws->device.zeros, ws->host.zeros, n_bytes, NULL);
 }
 
 static w4moe_status
-make_arrays(w4moe_mpi_workspace *ws)
+make_arrays(w4moe_mpi_workspace *ws, const w4moe_layer_info *info)
 {
     w4moe_status status = W4MOE_OK;
-    want_all(ws);
+    int has_device = strcmp(info->backend, "cpu") != 0;
+    want_all(ws, has_device);
     for (int i = 0; i < ws->n_arrays && status == W4MOE_OK; i++) {
         const struct w4_mpi_array *a = &ws->arrays[i];
         status = w4moe_memory_alloc(
                 ws->mpi->ctx, a->place, a->n_bytes, a->where);
     }
-    return status;
+    return status == W4MOE_OK ? set_arrays(ws, has_device) : status;
 }
 
 static w4moe_status
@@ -277,7 +318,7 @@ w4moe_mpi_workspace_create(const w4moe_mpi_layer *layer,
         status = make_types(ws);
     }
     if (status == W4MOE_OK) {
-        status = make_arrays(ws);
+        status = make_arrays(ws, &layer->info);
     }
     if (status == W4MOE_OK) {
         status = make_local(ws, layer->local);

@@ -37,16 +37,41 @@ struct w4_mpi_counts {
     int *receive_place;
 };
 
-/** Buffers of a chunk that is on its way. */
+/** What a chunk that is on its way moves. */
+struct w4_mpi_moved {
+    struct w4_mpi_counts rows;
+    struct w4_mpi_counts results;
+};
+
+/** Buffers of such a chunk. */
 struct w4_mpi_buffers {
     /** Rows of x: to be computed elsewhere; to be computed here. */
     void *rows_sent;
     void *rows;
-    struct w4_mpi_counts rows_counts;
     /** Results in fp32: of `rows`, or of their slots; of what was sent. */
     float *results;
     float *results_back;
-    struct w4_mpi_counts results_counts;
+};
+
+/** What there is in host memory, and once more in a device's. */
+struct w4_mpi_place {
+    /** Of two chunks; the same for both where MPI has no part in it. */
+    struct w4_mpi_buffers buffers[2];
+    /** Which token each row that is sent is of: by chunk, rank, token. */
+    int32_t *row_tokens;
+    /** [max_tokens][top_k]: rows of a chunk's results that are a token's, in
+     * the order of adding; -1 after the last. */
+    int32_t *result_rows;
+    /** What the local layer is called with: choices of rows or of slots; with
+     * slots, whose rows they are, and copies of these. */
+    int32_t *local_ids;
+    float *local_weights;
+    int32_t *slot_rows;
+    void *slots;
+    /** [chunk_tokens] zeros, which are ids and weights, too. */
+    int32_t *zeros;
+    /** With shared experts, sums of a chunk's tokens. */
+    float *sums;
 };
 
 /** An array of a workspace. */
@@ -56,7 +81,7 @@ struct w4_mpi_array {
     w4moe_memory where;
 };
 
-enum { W4_MPI_ARRAYS_MAX = 64 };
+enum { W4_MPI_ARRAYS_MAX = 96 };
 
 struct w4moe_mpi_workspace {
     const w4moe_mpi *mpi;
@@ -91,14 +116,11 @@ struct w4moe_mpi_workspace {
     /** [max_chunks][n_ranks]: rows and slots of this rank's tokens at each. */
     int32_t *n_rows;
     int32_t *n_slots;
-    /** This rank's choices, if the router makes them, [max_tokens][top_k]. */
+    /** This rank's choices, if the caller does not give them in host memory,
+     * [max_tokens][top_k]; and how often each expert was chosen, [E]. */
     int32_t *ids;
     float *weights;
-    /** Which token each row that is sent is of: by chunk, rank, token. */
-    int32_t *row_tokens;
-    /** [max_tokens][top_k]: rows of a chunk's results that are a token's, in
-     * the order of adding; -1 after the last. */
-    int32_t *result_rows;
+    int32_t *expert_counts;
     /** Choices of rows: to other ranks (by rank, chunk, token), and from
      * them. */
     struct w4_mpi_choice *choices_sent;
@@ -110,18 +132,14 @@ struct w4moe_mpi_workspace {
     int32_t *next_choice;
     int32_t *order;
 
-    struct w4_mpi_buffers buffers[2];
+    /** Of two chunks. */
+    struct w4_mpi_moved moved[2];
     /** [n_ranks]: results of a chunk for each. */
     int *n_results;
 
-    /** What the local layer is called with: choices of rows or of slots; with
-     * slots, whose rows they are, and copies of these. */
-    int32_t *local_ids;
-    float *local_weights;
-    int32_t *slot_rows;
-    void *slots;
-    /** With shared experts, sums of a chunk's tokens. */
-    float *sums;
+    struct w4_mpi_place host;
+    /** NULLs where the backend is "cpu". */
+    struct w4_mpi_place device;
 
     struct w4_mpi_array arrays[W4_MPI_ARRAYS_MAX];
     int n_arrays;

@@ -48,13 +48,29 @@ typedef struct w4moe_mpi_workspace w4moe_mpi_workspace;
 /** Who drives MPI while experts are computed. */
 typedef enum w4moe_mpi_progress {
     /** A thread, if MPI was initialised for that and there is more than one
-     * rank. */
+     * rank; but nobody in calls in which MPI gets pointers to device memory:
+     * not every library lets a thread use them in which no device was chosen.
+     */
     W4MOE_MPI_PROGRESS_AUTO = 0,
     /** Nobody: what MPI does by itself. */
     W4MOE_MPI_PROGRESS_NONE = 1,
     /** A thread. */
     W4MOE_MPI_PROGRESS_THREAD = 2
 } w4moe_mpi_progress;
+
+/** Whether the MPI library takes pointers to the backend's device memory. It
+ * matters for calls with such pointers, on a GPU without W4MOE_HOST_IO. */
+typedef enum w4moe_mpi_device_aware {
+    /** What it says itself, if it has a function for that which was there when
+     * this library was built: MPIX_Query_rocm_support() and its like.
+     * Otherwise no. */
+    W4MOE_MPI_DEVICE_AWARE_AUTO = 0,
+    /** No: rows and results go through pinned host memory. */
+    W4MOE_MPI_DEVICE_AWARE_NO = 1,
+    /** Yes, as the caller knows: many libraries cannot say. MPI gets pointers
+     * to device memory; one that cannot use them crashes. */
+    W4MOE_MPI_DEVICE_AWARE_YES = 2
+} w4moe_mpi_device_aware;
 
 /** How to use the ranks. Zero in a field means its default. All ranks give the
  * same. */
@@ -66,6 +82,7 @@ typedef struct w4moe_mpi_options {
      * as give each expert about 16 rows. At most 65536. */
     size_t chunk_tokens;
     w4moe_mpi_progress progress;
+    w4moe_mpi_device_aware device_aware;
 } w4moe_mpi_options;
 
 /**
@@ -147,7 +164,8 @@ extern W4MOE_API const w4moe_layer *w4moe_mpi_layer_local(
 /**
  * Makes a workspace for calls of up to max_tokens tokens on this rank and top_k
  * experts each. Its memory does not depend on how experts are chosen: a chunk
- * of every rank may go to one of them.
+ * of every rank may go to one of them. With a GPU it has memory of the device,
+ * too: buffers of one chunk, of two if MPI takes pointers to them.
  *
  * Out: *ws_p; release it with w4moe_mpi_workspace_destroy(). Not NULL.
  * In: layer, not NULL; max_tokens of this rank, 0 is allowed; top_k, the same
@@ -176,7 +194,8 @@ typedef struct w4moe_mpi_times {
     double compute;
     /** Waiting for results. */
     double combine;
-    /** Adding them up, with the shared experts. */
+    /** Adding them up, with the shared experts; on a GPU with pointers to its
+     * memory only what the call waits for. */
     double add;
     size_t n_chunks;
     /** Rows computed here, and their slots. */
@@ -192,22 +211,33 @@ typedef struct w4moe_mpi_times {
  * all experts. Arguments are the same, but for expert_map and n_experts_global,
  * which must be 0, and W4MOE_NO_SHARED, which leaves them out on this rank. Any
  * rank may have no tokens. top_k, dtype and the flag W4MOE_BATCH_INVARIANT are
- * the same on all ranks.
+ * the same on all ranks; where their memory is need not be.
  *
- * With W4MOE_BATCH_INVARIANT on the CPU the bits of out are those of
- * w4moe_forward(), however many ranks there are and whatever they have: each
- * slot's result comes back in fp32 and is added in the order of the experts.
- * Without it, each rank adds up what it has of a token, in fp32, and one sum
+ * With W4MOE_BATCH_INVARIANT the bits of out are the same however many ranks
+ * there are and whatever they have: each slot's result comes back in fp32 and
+ * is added in the order of the experts. On the CPU they are those of
+ * w4moe_forward(). On GPUs that is among devices of one kind, and
+ * w4moe_forward() adds in another order there, that of the choices. Without
+ * the flag, each rank adds up what it has of a token, in fp32, and one sum
  * comes back from it: less to move, the same bits from run to run, but other
  * roundings of fp32 for another number of ranks. Either way there is one
  * rounding to out_dtype.
  *
+ * On a GPU without W4MOE_HOST_IO, all arrays are in device memory, as those of
+ * w4moe_forward(), and rows and results go from there, by MPI if it takes such
+ * pointers (see w4moe_mpi_device_aware) or else through pinned memory of the
+ * workspace. The call works in args->stream, after what that has to do
+ * already, and waits for it, so that it cannot be captured; but the last sums
+ * may not be done when it returns: out is there when the stream has done its
+ * work. The next call with this workspace is made with the same stream, or
+ * after that. Ids come to the host and are looked at there: unlike
+ * w4moe_forward() it refuses those that are out of range.
+ *
  * In/out: ws, made for at least these sizes, and by a layer of these sizes.
  *     Out: *times, if it is not NULL (struct_size set by the caller).
  * In: layer and ws, not NULL.
- * Returns: as w4moe_forward(); W4MOE_UNSUPPORTED (pointers in device memory);
- *     W4MOE_DEVICE. If it is not W4MOE_OK on one rank, it is on none, and what
- *     out holds is not defined.
+ * Returns: as w4moe_forward(); W4MOE_DEVICE. If it is not W4MOE_OK on one rank,
+ *     it is on none, and what out holds is not defined.
  * Threads: see above. Collective.
  */
 extern W4MOE_API w4moe_status w4moe_mpi_forward(const w4moe_mpi_layer *layer,

@@ -71,6 +71,12 @@ bad_options(void)
     expect(w4moe_mpi_create(p.ctx, &none, MPI_COMM_WORLD, &options),
             W4MOE_INVALID,
             "w4moe_mpi_options: chunk_tokens 70000, at most 65536");
+    options = (w4moe_mpi_options){.struct_size = sizeof(options)};
+    if (errs()) {
+        options.device_aware = (w4moe_mpi_device_aware)3;
+    }
+    expect(w4moe_mpi_create(p.ctx, &none, MPI_COMM_WORLD, &options),
+            W4MOE_INVALID, "w4moe_mpi_options: device_aware 3");
     options = (w4moe_mpi_options){.struct_size = errs() ? 3 : sizeof(options)};
     char text[80];
     snprintf(text, sizeof(text),
@@ -96,6 +102,11 @@ other_options(void)
     if (p.n_ranks > 1 && culprit != 0) {
         expect(w4moe_mpi_create(p.ctx, &none, MPI_COMM_WORLD, &options),
                 W4MOE_INVALID, "chunk_tokens is 5, on rank 0 8");
+        options.chunk_tokens = 8;
+        options.device_aware = errs() ? W4MOE_MPI_DEVICE_AWARE_NO
+                                      : W4MOE_MPI_DEVICE_AWARE_AUTO;
+        expect(w4moe_mpi_create(p.ctx, &none, MPI_COMM_WORLD, &options),
+                W4MOE_INVALID, "device_aware is 1, on rank 0 0");
     }
 }
 

@@ -51,6 +51,12 @@ for n in 1 2 3 4 7; do
 done
 $run 3 tests/mpi/test_ep_errors
 $run 1 tests/mpi/test_ep_errors
+# Device memory, where there are the tests of the GPU backend.
+for n in 1 2 3; do
+    if [ -x tests/mpi/test_ep_device ]; then
+        $run $n tests/mpi/test_ep_device
+    fi
+done
 
 # refused STATUS TEXT COMMAND...: the job ends with that status, and says so.
 refused() {

@@ -17,12 +17,16 @@ check_sizes(const struct w4_mpi_call *call)
     if (ws->mpi != call->mpi || ws->n_experts != layer->n_experts ||
             ws->n_here < layer->n_here ||
             ws->hidden_size != layer->info.hidden_size ||
-            ws->n_shared < layer->info.n_shared_experts) {
+            ws->n_shared < layer->info.n_shared_experts ||
+            ws->shared_intermediate < layer->info.shared_intermediate_size) {
         return w4_mpi_fail(ctx, W4MOE_INVALID,
                 "mpi_forward: the workspace was made for %zu of %zu experts of "
-                "hidden size %zu; the layer has %zu of %zu, %zu%s",
-                ws->n_here, ws->n_experts, ws->hidden_size, layer->n_here,
-                layer->n_experts, layer->info.hidden_size,
+                "hidden size %zu, %zu shared ones of %zu; the layer has %zu of "
+                "%zu, %zu, %zu, %zu%s",
+                ws->n_here, ws->n_experts, ws->hidden_size, ws->n_shared,
+                ws->shared_intermediate, layer->n_here, layer->n_experts,
+                layer->info.hidden_size, layer->info.n_shared_experts,
+                layer->info.shared_intermediate_size,
                 ws->mpi != call->mpi ? " and is of other ranks" : "");
     }
     if (args->top_k == 0 || args->top_k > ws->top_k ||
@@ -32,8 +36,10 @@ check_sizes(const struct w4_mpi_call *call)
                 "for %zu of %zu",
                 args->n_tokens, args->top_k, ws->max_tokens, ws->top_k);
     }
+    size_t most = PTRDIFF_MAX / 4 / (args->n_tokens + 1);
     if (args->x_stride < ws->hidden_size ||
-            args->out_stride < ws->hidden_size) {
+            args->out_stride < ws->hidden_size || args->x_stride > most ||
+            args->out_stride > most) {
         return w4_mpi_fail(ctx, W4MOE_INVALID,
                 "mpi_forward: x_stride %zu, out_stride %zu for rows of %zu",
                 args->x_stride, args->out_stride, ws->hidden_size);
@@ -57,6 +63,10 @@ check_kinds(const struct w4_mpi_call *call)
                 "type %s (the same, or F32), flags %#x",
                 w4moe_dtype_name(args->dtype),
                 w4moe_dtype_name(args->out_dtype), args->flags);
+    }
+    if (args->stream != NULL && strcmp(call->layer->info.backend, "cpu") == 0) {
+        return w4_mpi_fail(
+                ctx, W4MOE_INVALID, "mpi_forward: backend cpu has no streams");
     }
     if (args->expert_map != NULL || args->n_experts_global != 0) {
         return w4_mpi_fail(ctx, W4MOE_INVALID,
@@ -89,19 +99,23 @@ static w4moe_status
 take_arguments(struct w4_mpi_call *call, const w4moe_forward_args *args)
 {
     size_t hidden = call->ws->hidden_size;
-    if (args == NULL || args->struct_size != sizeof(*args)) {
-        return w4_mpi_fail(call->mpi->ctx, W4MOE_INVALID,
-                "w4moe_forward_args: struct_size %zu, not %zu",
-                args != NULL ? args->struct_size : 0, sizeof(*args));
+    w4moe_forward_args *own = &call->args;
+    w4moe_status status = w4_mpi_struct_in(
+            call->mpi->ctx, own, sizeof(*own), args, "w4moe_forward_args");
+    if (status != W4MOE_OK) {
+        return status;
     }
-    call->args = *args;
-    call->args.x_stride = args->x_stride != 0 ? args->x_stride : hidden;
-    call->args.out_stride = args->out_stride != 0 ? args->out_stride : hidden;
-    if (args->out_dtype == W4MOE_DTYPE_NONE) {
-        call->args.out_dtype = args->dtype;
+    own->x_stride = own->x_stride != 0 ? own->x_stride : hidden;
+    own->out_stride = own->out_stride != 0 ? own->out_stride : hidden;
+    if (own->out_dtype == W4MOE_DTYPE_NONE) {
+        own->out_dtype = own->dtype;
     }
-    call->exact = (args->flags & W4MOE_BATCH_INVARIANT) != 0;
-    w4moe_status status = check_sizes(call);
+    if (own->n_tokens == 0) {
+        /* It is as the ranks with tokens say. */
+        own->flags &= ~(unsigned)W4MOE_ROUTER_WEIGHT_ON_INPUT;
+    }
+    call->exact = (own->flags & W4MOE_BATCH_INVARIANT) != 0;
+    status = check_sizes(call);
     if (status == W4MOE_OK) {
         status = check_kinds(call);
     }
@@ -206,7 +220,7 @@ count_experts(const struct w4_mpi_call *call)
     int32_t *counts =
             w4_mpi_on_device(call) ? call->ws->expert_counts : callers;
     size_t n_bytes = call->ws->n_experts * sizeof(counts[0]);
-    if (callers == NULL) {
+    if (callers == NULL || call->args.n_tokens == 0) {
         return W4MOE_OK;
     }
     memset(counts, 0, n_bytes);

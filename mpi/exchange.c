@@ -44,6 +44,8 @@ write_headers(const struct w4_mpi_call *call, w4moe_status status)
 {
     w4moe_mpi_workspace *ws = call->ws;
     size_t n_ranks = (size_t)ws->mpi->n_ranks;
+    int on_input = (call->args.flags & W4MOE_ROUTER_WEIGHT_ON_INPUT) != 0;
+    on_input = call->args.n_tokens != 0 ? on_input : -1;
     for (int r = 0; r < ws->mpi->n_ranks; r++) {
         int32_t *header = w4_mpi_header_of(ws, ws->header_sent, r);
         header[W4_MPI_STATUS] = (int32_t)status;
@@ -51,6 +53,7 @@ write_headers(const struct w4_mpi_call *call, w4moe_status status)
         header[W4_MPI_TOP_K] = (int32_t)call->args.top_k;
         header[W4_MPI_DTYPE] = (int32_t)call->args.dtype;
         header[W4_MPI_EXACT] = call->exact;
+        header[W4_MPI_ON_INPUT] = on_input;
         for (size_t c = 0; c < ws->max_chunks; c++) {
             header[W4_MPI_HEADER + c] = ws->n_rows[c * n_ranks + (size_t)r];
         }
@@ -69,13 +72,40 @@ compare_headers(const struct w4_mpi_call *call, int rank)
     w4moe_mpi_workspace *ws = call->ws;
     const int32_t *header = w4_mpi_header_of(ws, ws->header, rank);
     const int32_t *first = w4_mpi_header_of(ws, ws->header, 0);
-    for (int i = W4_MPI_TOP_K; i < W4_MPI_HEADER; i++) {
+    for (int i = W4_MPI_TOP_K; i <= W4_MPI_EXACT; i++) {
         if (header[i] != first[i]) {
             return w4_mpi_fail(call->mpi->ctx, W4MOE_INVALID,
                     "mpi_forward: %s is %" PRId32 " on rank 0, %" PRId32
                     " on rank %d",
                     names[i], first[i], header[i], rank);
         }
+    }
+    return W4MOE_OK;
+}
+
+/* Where weights multiply is the same for all tokens, and a matter of their
+ * ranks: the others take it from them. */
+static w4moe_status
+take_on_input(struct w4_mpi_call *call)
+{
+    w4moe_mpi_workspace *ws = call->ws;
+    int first = -1;
+    for (int r = 0; r < call->mpi->n_ranks; r++) {
+        const int32_t *header = w4_mpi_header_of(ws, ws->header, r);
+        int32_t on_input = header[W4_MPI_ON_INPUT];
+        if (on_input < 0) {
+            continue;
+        }
+        first = first < 0 ? r : first;
+        const int32_t *other = w4_mpi_header_of(ws, ws->header, first);
+        if (on_input != other[W4_MPI_ON_INPUT]) {
+            return w4_mpi_fail(call->mpi->ctx, W4MOE_INVALID,
+                    "mpi_forward: the flag W4MOE_ROUTER_WEIGHT_ON_INPUT, or "
+                    "that of the router, is %" PRId32 " on rank %d, %" PRId32
+                    " on rank %d",
+                    other[W4_MPI_ON_INPUT], first, on_input, r);
+        }
+        call->args.flags |= on_input ? W4MOE_ROUTER_WEIGHT_ON_INPUT : 0u;
     }
     return W4MOE_OK;
 }
@@ -103,6 +133,9 @@ w4_mpi_exchange_headers(struct w4_mpi_call *call, w4moe_status status)
     }
     for (int r = 0; r < mpi->n_ranks && !failed; r++) {
         status = status == W4MOE_OK ? compare_headers(call, r) : status;
+    }
+    if (status == W4MOE_OK && !failed) {
+        status = take_on_input(call);
     }
     call->n_chunks = ((size_t)most + ws->chunk_tokens - 1) / ws->chunk_tokens;
     /* Without failures the headers say so on every rank alike. */

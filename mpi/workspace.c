@@ -37,6 +37,9 @@ set_sizes(w4moe_mpi_workspace *ws, uint64_t most_tokens)
     ws->chunk_tokens = choose_chunk(ws, most_tokens);
     ws->max_chunks =
             (size_t)((most_tokens + ws->chunk_tokens - 1) / ws->chunk_tokens);
+    if (ws->max_chunks == 0) {
+        ws->max_chunks = 1; /* so that no array is empty */
+    }
     ws->capacity = n_ranks * ws->chunk_tokens;
     ws->fan = ws->top_k < n_ranks ? ws->top_k : n_ranks;
     if (ws->total_tokens > INT32_MAX / ws->top_k ||
@@ -281,6 +284,7 @@ begin(const w4moe_mpi_layer *layer, w4moe_mpi_workspace **ws_p,
             .n_here = layer->n_here,
             .hidden_size = layer->info.hidden_size,
             .n_shared = layer->info.n_shared_experts,
+            .shared_intermediate = layer->info.shared_intermediate_size,
             .max_tokens = max_tokens,
             .top_k = top_k,
             .row_type = MPI_DATATYPE_NULL,

@@ -24,6 +24,8 @@ enum w4_mpi_header {
     W4_MPI_TOP_K,
     W4_MPI_DTYPE,
     W4_MPI_EXACT,
+    /** Whether weights multiply inputs; -1 on a rank without tokens. */
+    W4_MPI_ON_INPUT,
     W4_MPI_HEADER
 };
 
@@ -90,6 +92,7 @@ struct w4moe_mpi_workspace {
     size_t n_here;
     size_t hidden_size;
     size_t n_shared;
+    size_t shared_intermediate;
     /** Of this rank; of all together. */
     size_t max_tokens;
     uint64_t total_tokens;

@@ -211,7 +211,9 @@ typedef struct w4moe_mpi_times {
  * all experts. Arguments are the same, but for expert_map and n_experts_global,
  * which must be 0, and W4MOE_NO_SHARED, which leaves them out on this rank. Any
  * rank may have no tokens. top_k, dtype and the flag W4MOE_BATCH_INVARIANT are
- * the same on all ranks; where their memory is need not be.
+ * the same on all ranks, W4MOE_ROUTER_WEIGHT_ON_INPUT on those with tokens, and
+ * ws is of the same collective call; where their memory is need not be the
+ * same.
  *
  * With W4MOE_BATCH_INVARIANT the bits of out are the same however many ranks
  * there are and whatever they have: each slot's result comes back in fp32 and
@@ -237,7 +239,7 @@ typedef struct w4moe_mpi_times {
  *     Out: *times, if it is not NULL (struct_size set by the caller).
  * In: layer and ws, not NULL.
  * Returns: as w4moe_forward(); W4MOE_DEVICE. If it is not W4MOE_OK on one rank,
- *     it is on none, and what out holds is not defined.
+ *     it is on none, and what out and expert_counts hold is not defined.
  * Threads: see above. Collective.
  */
 extern W4MOE_API w4moe_status w4moe_mpi_forward(const w4moe_mpi_layer *layer,

@@ -149,8 +149,8 @@ check_types(struct w4_err *err, const w4moe_forward_args *args)
     return W4MOE_OK;
 }
 
-/* Takes the arguments of a call in, with defaults, and checks types and sizes.
- * n_tokens is 0 in *own if there is nothing to do. */
+/* Takes the arguments of a call in, with defaults. n_tokens is 0 in *own if
+ * there is nothing to do. */
 static w4moe_status
 take_arguments(const w4moe_layer *layer, const w4moe_workspace *ws,
         w4moe_forward_args *own, const w4moe_forward_args *args)
@@ -176,8 +176,20 @@ take_arguments(const w4moe_layer *layer, const w4moe_workspace *ws,
     if (own->n_experts_global == 0) {
         own->n_experts_global = layer->n_experts_global;
     }
-    status = check_types(err, own);
-    return status == W4MOE_OK ? check_sizes(err, layer, ws, own) : status;
+    return W4MOE_OK;
+}
+
+/* Checks what forward calls and choices have in common. */
+static w4moe_status
+check_call(const w4moe_layer *layer, const w4moe_workspace *ws,
+        const w4moe_forward_args *args)
+{
+    struct w4_err *err = w4_ctx_err(layer->ctx);
+    w4moe_status status = check_types(err, args);
+    if (status == W4MOE_OK) {
+        status = check_sizes(err, layer, ws, args);
+    }
+    return status == W4MOE_OK ? check_router(err, layer, ws, args) : status;
 }
 
 w4moe_status
@@ -195,7 +207,7 @@ w4moe_forward(const w4moe_layer *layer, w4moe_workspace *ws,
     }
     status = check_pointers(err, layer, &own);
     if (status == W4MOE_OK) {
-        status = check_router(err, layer, ws, &own);
+        status = check_call(layer, ws, &own);
     }
     if (status == W4MOE_OK) {
         status = check_shared(err, layer, ws, &own);
@@ -232,7 +244,7 @@ w4moe_choose(const w4moe_layer *layer, w4moe_workspace *ws, int32_t *ids,
                 : own.out != NULL     ? "out"
                                       : "expert_counts");
     }
-    status = check_router(err, layer, ws, &own);
+    status = check_call(layer, ws, &own);
     return status == W4MOE_OK ? layer->ctx->backend->ops->choose(
                                         layer, ws, ids, weights, &own)
                               : status;

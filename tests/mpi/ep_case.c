@@ -2,6 +2,7 @@
  * Copyright (C) 2026 The w4moe authors */
 #include "ep_case.h"
 
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -153,6 +154,7 @@ make_layer(const struct ep_problem *p, const w4moe_matrix *w13,
             .router = {.struct_size = sizeof(desc.router),
                     .kind = W4MOE_ROUTER_SOFTMAX_TOPK,
                     .renormalize = 1,
+                    .weight_on_input = p->what->seed % 2 != 0,
                     .weight = p->router_weight,
                     .weight_dtype = W4MOE_F32},
             .n_experts_global = p->what->n_experts,
@@ -345,4 +347,29 @@ ep_run(const struct ep_problem *p, const w4moe_mpi *mpi, w4moe_mpi_times *times)
     w4moe_mpi_workspace_destroy(ws);
     w4moe_mpi_layer_destroy(layer);
     return out;
+}
+
+void
+ep_expect_near(
+        const struct ep_problem *p, const void *out, const void *expected)
+{
+    w4moe_dtype type = p->what->out_dtype != W4MOE_DTYPE_NONE
+                               ? p->what->out_dtype
+                               : p->what->dtype;
+    double step = type == W4MOE_F32 ? 0 : type == W4MOE_F16 ? 0x1p-10 : 0x1p-7;
+    for (size_t t = 0; t < p->args.n_tokens; t++) {
+        size_t first = t * p->args.out_stride;
+        double most = 1;
+        for (size_t i = first; i < first + p->what->hidden; i++) {
+            double size = fabs(oracle_load(expected, type, i));
+            most = size > most ? size : most;
+        }
+        for (size_t i = first; i < first + p->what->hidden; i++) {
+            double a = oracle_load(out, type, i);
+            double b = oracle_load(expected, type, i);
+            EP_NEED(fabs(a - b) <= step * fabs(b) + 2e-6 * most,
+                    "token %zu, column %zu: %.9g, not %.9g", t, i - first, a,
+                    b);
+        }
+    }
 }

@@ -112,4 +112,10 @@ extern void *ep_expected(const struct ep_problem *p);
 extern void *ep_run(const struct ep_problem *p, const w4moe_mpi *mpi,
         w4moe_mpi_times *times);
 
+/** Fails unless the results of a call are as those expected but for another
+ * order of fp32 sums: within a step of the output's type, and a few of fp32 by
+ * the size of what is in the row. */
+extern void ep_expect_near(
+        const struct ep_problem *p, const void *out, const void *expected);
+
 #endif

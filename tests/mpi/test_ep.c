@@ -2,7 +2,6 @@
  * Copyright (C) 2026 The w4moe authors */
 /* Layers spread over ranks against the whole layer on each: every way to spread
  * experts, tokens and choices. To be started by mpiexec; see run.sh. */
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,26 +41,6 @@ make_case(unsigned i)
     return what;
 }
 
-/* Without BATCH_INVARIANT sums are in another order: a step of the output's
- * type, and of fp32 by the size of what is added. */
-static void
-expect_near(const struct ep_problem *p, const void *out, const void *expected)
-{
-    w4moe_dtype type = p->what->out_dtype != W4MOE_DTYPE_NONE
-                               ? p->what->out_dtype
-                               : p->what->dtype;
-    double step = type == W4MOE_F32 ? 0 : type == W4MOE_F16 ? 0x1p-10 : 0x1p-7;
-    for (size_t t = 0; t < p->args.n_tokens; t++) {
-        for (size_t h = 0; h < p->what->hidden; h++) {
-            size_t i = t * p->args.out_stride + h;
-            double a = oracle_load(out, type, i);
-            double b = oracle_load(expected, type, i);
-            EP_NEED(fabs(a - b) <= step * fabs(b) + 2e-5,
-                    "token %zu, column %zu: %.9g, not %.9g", t, h, a, b);
-        }
-    }
-}
-
 /* All slots of all ranks were computed once. */
 static void
 expect_counts(const struct ep_problem *p, const w4moe_mpi_times *times)
@@ -98,7 +77,7 @@ run_case(const w4moe_ctx *ctx, unsigned i, w4moe_mpi_progress progress)
         EP_NEED(memcmp(out, expected, p.out_size) == 0,
                 "case %u: not the bytes of one process", i);
     } else {
-        expect_near(&p, out, expected);
+        ep_expect_near(&p, out, expected);
     }
     expect_counts(&p, &times);
     w4moe_mpi_destroy(mpi);

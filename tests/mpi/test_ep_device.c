@@ -6,7 +6,6 @@
  * Against the whole layer in one process, and against each other. To be started
  * by mpiexec; see run.sh.
  */
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -198,22 +197,6 @@ expect_same(const struct ep_problem *p, const void *a, const void *b,
             (unsigned long long)p->what->seed, what);
 }
 
-static void
-expect_near(const struct ep_problem *p, const void *out, const void *expected)
-{
-    w4moe_dtype type = p->what->out_dtype != W4MOE_DTYPE_NONE
-                               ? p->what->out_dtype
-                               : p->what->dtype;
-    double step = type == W4MOE_F32 ? 0 : type == W4MOE_F16 ? 0x1p-10 : 0x1p-7;
-    for (size_t i = 0; i < p->args.n_tokens * p->args.out_stride; i++) {
-        double a = oracle_load(out, type, i);
-        double b = oracle_load(expected, type, i);
-        EP_NEED(fabs(a - b) <= step * fabs(b) + 2e-5,
-                "seed %#llx, element %zu: %.9g, not %.9g",
-                (unsigned long long)p->what->seed, i, a, b);
-    }
-}
-
 /* Results of ranks on the device in both ways, with the counts; and from host
  * memory. */
 static void
@@ -259,7 +242,7 @@ run_case(const w4moe_ctx *ctx, unsigned i, int has_threads)
     }
     void *expected = expected_of(&p);
     void *out = run_ranks(&p, MPI_COMM_WORLD, options, stream);
-    expect_near(&p, out, expected);
+    ep_expect_near(&p, out, expected);
     /* Without tokens w4moe_forward() does nothing. */
     EP_NEED(p.args.n_tokens == 0 || memcmp((char *)out + p.out_size,
                                             (char *)expected + p.out_size,

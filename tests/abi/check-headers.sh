@@ -24,9 +24,8 @@ warnings="-Wall -Wextra -Wpedantic -Wconversion -Wsign-conversion -Wshadow
 cxx_warnings="-Wold-style-cast -Wzero-as-null-pointer-constant"
 includes="-I$srcdir/include -I$top_builddir/include"
 version=$top_builddir/include/w4moe/version.h
-# Warnings about MPI's own headers are none of ours; its C++ interface, which is
-# gone from the standard, is not in the library for C.
-mpi_flags="-DOMPI_SKIP_MPICXX=1 -DMPICH_SKIP_MPICXX=1"
+# Warnings about MPI's own headers are none of ours.
+mpi_flags=
 for flag in $MPI_CFLAGS; do
     case $flag in
     -I?*) mpi_flags="$mpi_flags -isystem ${flag#-I}" ;;

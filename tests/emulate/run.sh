@@ -89,8 +89,9 @@ aarch64)
     W4MOE_RUNS="ref neon"
     # Those of files and conversion have no part that only this machine has.
     tests="tests/kernel/test_variants tests/kernel/test_batch_invariant
-        $(programs kernel unit) $dispatch $files
-        tests/tools/test-convert.sh tests/emulate/bench.sh"
+        $(programs kernel) tests/unit/test_half tests/unit/test_parallel
+        tests/unit/test_route tests/unit/test_scores $dispatch $files
+        tests/emulate/bench.sh"
     ;;
 s390x) # big-endian
     emulator="qemu-s390x -L /usr/s390x-linux-gnu"

@@ -188,6 +188,8 @@ w4_mpi_plan(const struct w4_mpi_call *call)
     w4moe_mpi_workspace *ws = call->ws;
     size_t n_ranks = (size_t)ws->mpi->n_ranks;
     size_t n = ws->max_chunks * n_ranks;
+    size_t n_chunks =
+            (call->args.n_tokens + ws->chunk_tokens - 1) / ws->chunk_tokens;
     w4moe_status status = W4MOE_OK;
     memset(ws->n_rows, 0, n * sizeof(ws->n_rows[0]));
     memset(ws->n_slots, 0, n * sizeof(ws->n_slots[0]));
@@ -201,13 +203,13 @@ w4_mpi_plan(const struct w4_mpi_call *call)
     int32_t choice = 0;
     for (size_t r = 0; r < n_ranks; r++) {
         ws->next_choice[r] = choice;
-        for (size_t chunk = 0; chunk < ws->max_chunks; chunk++) {
+        for (size_t chunk = 0; chunk < n_chunks; chunk++) {
             choice += ws->n_rows[chunk * n_ranks + r];
         }
     }
     forget_tokens(ws);
     size_t first_row = 0;
-    for (size_t chunk = 0; chunk < ws->max_chunks; chunk++) {
+    for (size_t chunk = 0; chunk < n_chunks; chunk++) {
         first_row += place_chunk(call, chunk, first_row);
     }
     return W4MOE_OK;

@@ -10,7 +10,7 @@
 
 struct state {
     const struct bench_job *job;
-    struct bench_ep_ranks ranks;
+    struct ep_ranks ranks;
     struct bench_run run;
     unsigned n_threads;
     w4moe_mpi *mpi;
@@ -38,14 +38,14 @@ make_layer(struct state *s)
     shape.first_expert = first < n ? first : n - 1;
     int code = bench_layer_make(
             &s->run.layer, s->run.ctx, &shape, s->job->layer_flags);
-    code = bench_ep_together(code);
+    code = ep_ranks_together(code);
     if (code != TOOL_OK) {
         return code;
     }
     w4moe_status status =
             w4moe_mpi_layer_create(s->mpi, &s->layer, s->run.layer.layer, NULL);
     return status == W4MOE_OK ? TOOL_OK
-                              : bench_ep_failed(&s->ranks, s->run.ctx, status);
+                              : ep_ranks_failed(&s->ranks, s->run.ctx, status);
 }
 
 static int
@@ -54,7 +54,7 @@ load_layer(struct state *s)
     struct bench_run *run = &s->run;
     int code = bench_layer_open(&run->layer, &run->layer_no, &run->top_k,
             run->ctx, s->job->file_path);
-    code = bench_ep_together(code);
+    code = ep_ranks_together(code);
     if (code != TOOL_OK) {
         return code;
     }
@@ -62,9 +62,9 @@ load_layer(struct state *s)
             w4moe_mpi_layer_load(s->mpi, &s->layer, run->layer.file,
                     (uint32_t)run->layer_no, NULL, s->job->layer_flags);
     if (status != W4MOE_OK) {
-        return bench_ep_failed(&s->ranks, run->ctx, status);
+        return ep_ranks_failed(&s->ranks, run->ctx, status);
     }
-    return bench_ep_together(bench_layer_describe(&run->layer, run->ctx,
+    return ep_ranks_together(bench_layer_describe(&run->layer, run->ctx,
             w4moe_mpi_layer_local(s->layer), run->layer_no));
 }
 
@@ -130,7 +130,7 @@ run(struct state *s)
     w4moe_status status =
             w4moe_mpi_create(s->run.ctx, &s->mpi, MPI_COMM_WORLD, &options);
     if (status != W4MOE_OK) {
-        return bench_ep_failed(&s->ranks, s->run.ctx, status);
+        return ep_ranks_failed(&s->ranks, s->run.ctx, status);
     }
     int code = s->job->file_path != NULL ? load_layer(s) : make_layer(s);
     if (code != TOOL_OK) {
@@ -142,7 +142,7 @@ run(struct state *s)
             .ranks = &s->ranks,
             .layer = s->layer,
     };
-    code = bench_ep_together(bench_check_top_k(&s->run));
+    code = ep_ranks_together(bench_check_top_k(&s->run));
     if (code == TOOL_OK && s->job->ep.model) {
         code = bench_ep_checker_create(&s->checker, &s->bench);
     }
@@ -158,14 +158,16 @@ bench_ep(const struct bench_job *job)
             .job = job,
             .run = {.job = job, .layer_no = job->layer, .top_k = job->top_k},
     };
-    bench_ep_begin(&s.ranks);
-    unsigned share = bench_ep_threads();
+    if (ep_ranks_begin(&s.ranks) != TOOL_OK) {
+        return TOOL_ERROR;
+    }
+    unsigned share = ep_ranks_threads();
     s.n_threads = job->n_threads > 0 ? job->n_threads : share;
     int code = tool_ctx_create(&ctx, &log, job->backend, s.n_threads);
-    code = bench_ep_together(code);
+    code = ep_ranks_together(code);
     s.run.ctx = ctx;
     if (code == TOOL_OK) {
-        code = bench_ep_together(run(&s));
+        code = ep_ranks_together(run(&s));
     }
     bench_ep_checker_destroy(s.checker);
     w4moe_mpi_layer_destroy(s.layer);

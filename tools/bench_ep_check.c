@@ -23,8 +23,8 @@ wait_for_all(void)
 
 static const struct plan_team team = {
         .wait = wait_for_all,
-        .largest = bench_ep_largest,
-        .together = bench_ep_together,
+        .largest = ep_ranks_largest,
+        .together = ep_ranks_together,
 };
 
 /* What the job says goes before what was measured. */
@@ -47,7 +47,7 @@ find_link(struct ep_link *link, const struct bench_ep_bench *bench)
 
 /* This rank's experts, which are from rank * E / R, rounded up, on. */
 static void
-find_experts(struct plan_bench *plan, const struct bench_ep_ranks *ranks)
+find_experts(struct plan_bench *plan, const struct ep_ranks *ranks)
 {
     size_t rank = (size_t)ranks->rank;
     size_t n_ranks = (size_t)ranks->n_ranks;
@@ -64,7 +64,7 @@ bench_ep_checker_create(
     const struct bench_run *run = bench->run;
     struct bench_ep_checker *checker =
             tool_alloc(1, sizeof(*checker), "a prediction");
-    int code = bench_ep_together(checker != NULL ? TOOL_OK : TOOL_ERROR);
+    int code = ep_ranks_together(checker != NULL ? TOOL_OK : TOOL_ERROR);
     if (code != TOOL_OK) {
         free(checker);
         return code;

@@ -79,7 +79,7 @@ exchange(const struct exchange *e, int n_bytes)
         MPI_Ialltoallv(e->sent, e->counts, e->places, MPI_BYTE, e->received,
                 e->counts, e->places, MPI_BYTE, MPI_COMM_WORLD, &request);
         MPI_Wait(&request, MPI_STATUS_IGNORE);
-        double taken = bench_ep_largest(MPI_Wtime() - start);
+        double taken = ep_ranks_largest(MPI_Wtime() - start);
         if (i >= 0) {
             seconds = smaller(seconds, taken);
         }
@@ -104,7 +104,7 @@ measure(struct ep_link *link, const struct exchange *e, int long_bytes)
 }
 
 int
-bench_ep_link_measure(struct ep_link *link, const struct bench_ep_ranks *ranks)
+bench_ep_link_measure(struct ep_link *link, const struct ep_ranks *ranks)
 {
     *link = (struct ep_link){.bandwidth = INFINITY};
     if (ranks->n_ranks == 1) {
@@ -125,7 +125,7 @@ bench_ep_link_measure(struct ep_link *link, const struct bench_ep_ranks *ranks)
                                e.places != NULL
                        ? TOOL_OK
                        : TOOL_ERROR;
-    code = bench_ep_together(code);
+    code = ep_ranks_together(code);
     if (code == TOOL_OK) {
         measure(link, &e, long_bytes);
     }

@@ -6,7 +6,7 @@
 #ifndef W4_TOOLS_BENCH_EP_LINK_H
 #define W4_TOOLS_BENCH_EP_LINK_H
 
-#include "bench_ep_ranks.h"
+#include "ep_ranks.h"
 #include "ep_model.h"
 
 /** Measures latency by a message that goes to and fro between the first and the
@@ -14,6 +14,6 @@
  * alone has a link without cost. The same on all ranks. Returns an exit code,
  * after printing why. Collective. */
 extern int bench_ep_link_measure(
-        struct ep_link *link, const struct bench_ep_ranks *ranks);
+        struct ep_link *link, const struct ep_ranks *ranks);
 
 #endif

@@ -18,7 +18,7 @@ struct bench_ep_check {
 
 struct bench_ep_report {
     const struct bench_run *run;
-    const struct bench_ep_ranks *ranks;
+    const struct ep_ranks *ranks;
     unsigned n_threads;
     /** NULL without --ep-model. */
     const struct ep_link *link;

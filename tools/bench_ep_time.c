@@ -149,7 +149,7 @@ call(struct timing *t, const w4moe_mpi_layer *layer, w4moe_mpi_workspace *ws,
     MPI_Barrier(MPI_COMM_WORLD);
     w4moe_status status = w4moe_mpi_forward(layer, ws, &t->args, &times);
     if (status != W4MOE_OK) {
-        (void)bench_ep_failed(t->bench->ranks, t->bench->run->ctx, status);
+        (void)ep_ranks_failed(t->bench->ranks, t->bench->run->ctx, status);
         return -1;
     }
     const double mine[TOLD_N] = {
@@ -238,7 +238,7 @@ time_calls(struct timing *t, struct bench_ep_row *row)
         if (number == 1 && row->n_chunks > 1 && row->n_tokens <= CHUNK_MAX) {
             w4moe_status status = make_one_chunk(t);
             if (status != W4MOE_OK) {
-                return bench_ep_failed(
+                return ep_ranks_failed(
                         t->bench->ranks, t->bench->run->ctx, status);
             }
         }
@@ -294,13 +294,13 @@ int
 bench_ep_time(struct bench_ep_row *row, const struct bench_ep_bench *bench)
 {
     struct timing t = {.bench = bench};
-    int code = bench_ep_together(timing_new(&t, row->n_tokens));
+    int code = ep_ranks_together(timing_new(&t, row->n_tokens));
     if (code == TOOL_OK) {
         w4moe_status status = w4moe_mpi_workspace_create(
                 bench->layer, &t.ws, t.args.n_tokens, t.args.top_k);
         code = status == W4MOE_OK
                        ? TOOL_OK
-                       : bench_ep_failed(bench->ranks, bench->run->ctx, status);
+                       : ep_ranks_failed(bench->ranks, bench->run->ctx, status);
     }
     if (code == TOOL_OK) {
         code = time_calls(&t, row);

@@ -6,7 +6,7 @@
 #ifndef W4_TOOLS_BENCH_EP_TIME_H
 #define W4_TOOLS_BENCH_EP_TIME_H
 
-#include "bench_ep_ranks.h"
+#include "ep_ranks.h"
 #include "bench_report.h"
 
 /** One row; medians over the calls. Times are those of the rank that took
@@ -36,7 +36,7 @@ struct bench_ep_row {
 /** What a row is timed on. */
 struct bench_ep_bench {
     const struct bench_run *run;
-    const struct bench_ep_ranks *ranks;
+    const struct ep_ranks *ranks;
     const w4moe_mpi_layer *layer;
 };
 

@@ -7,13 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <w4moe/mpi.h>
-
 #include "common.h"
+#include "ep_ranks.h"
 
 struct run_ep {
-    int rank;
-    int n_ranks;
+    struct ep_ranks ranks;
     w4moe_mpi *mpi;
     w4moe_mpi_layer *layer;
     w4moe_mpi_workspace *ws;
@@ -30,18 +28,15 @@ struct run_ep {
 int
 run_ep_begin(struct run_ep **ep_p)
 {
-    int level;
     struct run_ep *ep = tool_alloc(1, sizeof(*ep), "ranks");
     if (ep == NULL) {
         return TOOL_ERROR;
     }
-    if (MPI_Init_thread(NULL, NULL, MPI_THREAD_SERIALIZED, &level) !=
-            MPI_SUCCESS) {
+    int code = ep_ranks_begin(&ep->ranks);
+    if (code != TOOL_OK) {
         free(ep);
-        return tool_error("--ep: MPI does not start");
+        return code;
     }
-    MPI_Comm_rank(MPI_COMM_WORLD, &ep->rank);
-    MPI_Comm_size(MPI_COMM_WORLD, &ep->n_ranks);
     *ep_p = ep;
     return TOOL_OK;
 }
@@ -65,27 +60,23 @@ run_ep_end(struct run_ep *ep)
 int
 run_ep_is_first(const struct run_ep *ep)
 {
-    return ep->rank == 0;
+    return ep->ranks.rank == 0;
 }
 
 int
 run_ep_agree(const struct run_ep *ep, int code)
 {
     (void)ep;
-    MPI_Allreduce(MPI_IN_PLACE, &code, 1, MPI_INT, MPI_MAX, MPI_COMM_WORLD);
-    return code;
+    return ep_ranks_together(code);
 }
 
-/* The exit code of a collective call. Only the rank that met a failure prints
- * it: the text of the others begins with its number. */
+/* The exit code of a collective call. */
 static int
 exit_code(const struct run_ep *ep, const w4moe_ctx *ctx, w4moe_status status)
 {
-    if (status == W4MOE_OK) {
-        return run_ep_agree(ep, TOOL_OK);
-    }
-    int of_another = strncmp(w4moe_ctx_error(ctx), "rank ", 5) == 0;
-    return run_ep_agree(ep, of_another ? TOOL_ERROR : tool_failed(ctx, status));
+    return ep_ranks_together(
+            status == W4MOE_OK ? TOOL_OK
+                               : ep_ranks_failed(&ep->ranks, ctx, status));
 }
 
 /* Facts about the layer: of all ranks together, which have all experts. */
@@ -133,13 +124,13 @@ run_ep_load(struct run_ep *ep, struct run_state *s, int code)
 static void
 set_parts(struct run_ep *ep, size_t n_tokens, size_t hidden)
 {
-    size_t n_ranks = (size_t)ep->n_ranks;
+    size_t n_ranks = (size_t)ep->ranks.n_ranks;
     size_t before = 0;
     for (size_t r = 0; r < n_ranks; r++) {
         size_t end = n_tokens * (r + 1) / n_ranks;
         ep->n_values[r] = (int)((end - before) * hidden);
         ep->places[r] = (int)(before * hidden);
-        if (r == (size_t)ep->rank) {
+        if (r == (size_t)ep->ranks.rank) {
             ep->first_token = before;
             ep->n_tokens = end - before;
         }
@@ -150,7 +141,7 @@ set_parts(struct run_ep *ep, size_t n_tokens, size_t hidden)
 int
 run_ep_prepare(struct run_ep *ep, const struct run_state *s)
 {
-    size_t n_ranks = (size_t)ep->n_ranks;
+    size_t n_ranks = (size_t)ep->ranks.n_ranks;
     size_t hidden = s->info.hidden_size;
     int code = TOOL_OK;
     ep->n_values = tool_alloc(n_ranks, sizeof(ep->n_values[0]), "counts");
@@ -203,7 +194,7 @@ run_ep_forward(struct run_ep *ep, const struct run_state *s,
     if (code != TOOL_OK) {
         return code;
     }
-    MPI_Gatherv(ep->out, ep->n_values[ep->rank], MPI_UINT16_T, args->out,
+    MPI_Gatherv(ep->out, ep->n_values[ep->ranks.rank], MPI_UINT16_T, args->out,
             ep->n_values, ep->places, MPI_UINT16_T, 0, MPI_COMM_WORLD);
     if (args->expert_counts != NULL) {
         MPI_Allreduce(MPI_IN_PLACE, args->expert_counts,
@@ -225,15 +216,16 @@ run_ep_print(const struct run_ep *ep)
     double sums[N];
     MPI_Reduce(mine, most, N, MPI_DOUBLE, MPI_MAX, 0, MPI_COMM_WORLD);
     MPI_Reduce(mine, sums, N, MPI_DOUBLE, MPI_SUM, 0, MPI_COMM_WORLD);
-    if (ep->rank != 0) {
+    if (ep->ranks.rank != 0) {
         return;
     }
     fprintf(stderr,
             "%s: %d ranks, %zu chunk%s; of the slowest rank each: total %.4g "
             "ms, prepare %.3g, dispatch %.3g, compute %.3g, combine %.3g, add "
             "%.3g; %.4g MB moved; most slots of a rank %.3g times the mean\n",
-            tool_name, ep->n_ranks, t->n_chunks, t->n_chunks == 1 ? "" : "s",
-            1e3 * most[0], 1e3 * most[1], 1e3 * most[2], 1e3 * most[3],
-            1e3 * most[4], 1e3 * most[5], 1e-6 * sums[7],
-            sums[6] > 0 ? most[6] * ep->n_ranks / sums[6] : 1.0);
+            tool_name, ep->ranks.n_ranks, t->n_chunks,
+            t->n_chunks == 1 ? "" : "s", 1e3 * most[0], 1e3 * most[1],
+            1e3 * most[2], 1e3 * most[3], 1e3 * most[4], 1e3 * most[5],
+            1e-6 * sums[7],
+            sums[6] > 0 ? most[6] * ep->ranks.n_ranks / sums[6] : 1.0);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * Copyright (C) 2026 The w4moe authors */
-/* Ranks; see bench_ep_ranks.h. */
-#include "bench_ep_ranks.h"
+/* Ranks; see ep_ranks.h. */
+#include "ep_ranks.h"
 
 #include <ctype.h>
 #include <sched.h>
@@ -13,21 +13,24 @@
 /* Processors that are told apart. */
 enum { PROCESSORS_MAX = 4096 };
 
-void
-bench_ep_begin(struct bench_ep_ranks *ranks)
+int
+ep_ranks_begin(struct ep_ranks *ranks)
 {
     int level;
-    MPI_Init_thread(NULL, NULL, MPI_THREAD_SERIALIZED, &level);
+    if (MPI_Init_thread(NULL, NULL, MPI_THREAD_SERIALIZED, &level) !=
+            MPI_SUCCESS) {
+        return tool_error("--ep: MPI does not start");
+    }
     MPI_Comm_rank(MPI_COMM_WORLD, &ranks->rank);
     MPI_Comm_size(MPI_COMM_WORLD, &ranks->n_ranks);
+    return TOOL_OK;
 }
 
 int
-bench_ep_together(int code)
+ep_ranks_together(int code)
 {
-    int any = code != TOOL_OK;
-    MPI_Allreduce(MPI_IN_PLACE, &any, 1, MPI_INT, MPI_MAX, MPI_COMM_WORLD);
-    return code != TOOL_OK || !any ? code : TOOL_ERROR;
+    MPI_Allreduce(MPI_IN_PLACE, &code, 1, MPI_INT, MPI_MAX, MPI_COMM_WORLD);
+    return code;
 }
 
 /* Whether a text begins with "rank N: ". */
@@ -46,8 +49,8 @@ is_of_other(const char *text)
 }
 
 int
-bench_ep_failed(const struct bench_ep_ranks *ranks, const w4moe_ctx *ctx,
-        w4moe_status status)
+ep_ranks_failed(
+        const struct ep_ranks *ranks, const w4moe_ctx *ctx, w4moe_status status)
 {
     const char *text = w4moe_ctx_error(ctx);
     if (!is_of_other(text)) {
@@ -58,7 +61,7 @@ bench_ep_failed(const struct bench_ep_ranks *ranks, const w4moe_ctx *ctx,
 }
 
 double
-bench_ep_largest(double value)
+ep_ranks_largest(double value)
 {
     MPI_Allreduce(MPI_IN_PLACE, &value, 1, MPI_DOUBLE, MPI_MAX, MPI_COMM_WORLD);
     return value;
@@ -90,7 +93,7 @@ find_processors(int users[PROCESSORS_MAX])
 }
 
 unsigned
-bench_ep_threads(void)
+ep_ranks_threads(void)
 {
     int mine[PROCESSORS_MAX] = {0};
     int users[PROCESSORS_MAX];

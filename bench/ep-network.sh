@@ -49,7 +49,7 @@ EOF
 chmod +x "$work/agent"
 
 export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
-export W4MOE_BACKEND_DIR="$work"
+export W4MOE_BACKEND_DIR="$work" W4MOE_LIBEXEC_DIR="$build/tools/.libs"
 ip netns exec w4moe0 unshare --uts sh -c 'hostname w4moe0; exec "$@"' sh \
     mpirun -n $((2 * each)) --host "10.99.0.1:$each,10.99.0.2:$each" \
     --oversubscribe --bind-to none \
@@ -58,4 +58,5 @@ ip netns exec w4moe0 unshare --uts sh -c 'hostname w4moe0; exec "$@"' sh \
     --mca btl_tcp_if_include slow0 --mca oob_tcp_if_include slow0 \
     -x OMPI_ALLOW_RUN_AS_ROOT -x OMPI_ALLOW_RUN_AS_ROOT_CONFIRM \
     -x LD_LIBRARY_PATH="$build/.libs" -x W4MOE_BACKEND_DIR \
+    -x W4MOE_LIBEXEC_DIR \
     "$build/tools/.libs/moe-bench" --ep "$@"

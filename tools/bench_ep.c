@@ -150,7 +150,7 @@ run(struct state *s)
 }
 
 int
-bench_ep(const struct bench_job *job)
+bench_ep(const struct bench_job *job, char **argv)
 {
     struct tool_log log = {.quiet = 0};
     w4moe_ctx *ctx = NULL;
@@ -158,6 +158,7 @@ bench_ep(const struct bench_job *job)
             .job = job,
             .run = {.job = job, .layer_no = job->layer, .top_k = job->top_k},
     };
+    (void)argv;
     if (ep_ranks_begin(&s.ranks) != TOOL_OK) {
         return TOOL_ERROR;
     }

@@ -317,7 +317,7 @@ run(struct command *command, int argc, char **argv)
     if (code != TOOL_OK) {
         return code;
     }
-    return job->ep.ep      ? bench_ep(job)
+    return job->ep.ep      ? bench_ep(job, argv)
            : job->ep.model ? plan_job(job)
                            : bench_job(job);
 }

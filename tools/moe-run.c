@@ -11,6 +11,7 @@
 
 #include "args.h"
 #include "common.h"
+#include "run_ep.h"
 #include "run_job.h"
 
 const char tool_name[] = "moe-run";
@@ -197,7 +198,8 @@ run(int argc, char **argv)
         return tool_usage("--ep gives each rank its experts, --experts too");
     }
     command.job.file_path = argv[optind];
-    return run_job(&command.job);
+    return command.job.ep ? run_ep(&command.job, argv)
+                          : run_job(&command.job, NULL, NULL);
 }
 
 int

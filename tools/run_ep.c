@@ -25,46 +25,25 @@ struct run_ep {
     w4moe_mpi_times times;
 };
 
-int
-run_ep_begin(struct run_ep **ep_p)
+static void
+release(struct run_ep *ep)
 {
-    struct run_ep *ep = tool_alloc(1, sizeof(*ep), "ranks");
-    if (ep == NULL) {
-        return TOOL_ERROR;
-    }
-    int code = ep_ranks_begin(&ep->ranks);
-    if (code != TOOL_OK) {
-        free(ep);
-        return code;
-    }
-    *ep_p = ep;
-    return TOOL_OK;
-}
-
-void
-run_ep_end(struct run_ep *ep)
-{
-    if (ep == NULL) {
-        return;
-    }
     w4moe_mpi_workspace_destroy(ep->ws);
     w4moe_mpi_layer_destroy(ep->layer);
     w4moe_mpi_destroy(ep->mpi);
     free(ep->out);
     free(ep->n_values);
     free(ep->places);
-    free(ep);
-    MPI_Finalize();
 }
 
-int
-run_ep_is_first(const struct run_ep *ep)
+static int
+is_first(const struct run_ep *ep)
 {
     return ep->ranks.rank == 0;
 }
 
-int
-run_ep_agree(const struct run_ep *ep, int code)
+static int
+agree(const struct run_ep *ep, int code)
 {
     (void)ep;
     return ep_ranks_together(code);
@@ -99,13 +78,13 @@ take_info(const struct run_ep *ep, struct run_state *s)
                 s->job->file_path, (size_t)file.n_experts,
                 (size_t)file.n_experts_total);
     }
-    return run_ep_agree(ep, code);
+    return agree(ep, code);
 }
 
-int
-run_ep_load(struct run_ep *ep, struct run_state *s, int code)
+static int
+load(struct run_ep *ep, struct run_state *s, int code)
 {
-    code = run_ep_agree(ep, code);
+    code = agree(ep, code);
     if (code != TOOL_OK) {
         return code;
     }
@@ -138,8 +117,8 @@ set_parts(struct run_ep *ep, size_t n_tokens, size_t hidden)
     }
 }
 
-int
-run_ep_prepare(struct run_ep *ep, const struct run_state *s)
+static int
+prepare(struct run_ep *ep, const struct run_state *s)
 {
     size_t n_ranks = (size_t)ep->ranks.n_ranks;
     size_t hidden = s->info.hidden_size;
@@ -154,7 +133,7 @@ run_ep_prepare(struct run_ep *ep, const struct run_state *s)
                           "message holds",
                 s->input.n_tokens, hidden);
     }
-    code = run_ep_agree(ep, code);
+    code = agree(ep, code);
     if (code != TOOL_OK) {
         return code;
     }
@@ -173,8 +152,8 @@ rows(const struct run_ep *ep, const void *array, size_t n, w4moe_dtype dtype)
                          : NULL;
 }
 
-int
-run_ep_forward(struct run_ep *ep, const struct run_state *s,
+static int
+forward(struct run_ep *ep, const struct run_state *s,
         const w4moe_forward_args *args)
 {
     size_t k = args->top_k;
@@ -204,8 +183,8 @@ run_ep_forward(struct run_ep *ep, const struct run_state *s,
     return TOOL_OK;
 }
 
-void
-run_ep_print(const struct run_ep *ep)
+static void
+print(const struct run_ep *ep)
 {
     const w4moe_mpi_times *t = &ep->times;
     enum { N = 8 };
@@ -228,4 +207,26 @@ run_ep_print(const struct run_ep *ep)
             1e3 * most[2], 1e3 * most[3], 1e3 * most[4], 1e3 * most[5],
             1e-6 * sums[7],
             sums[6] > 0 ? most[6] * ep->ranks.n_ranks / sums[6] : 1.0);
+}
+
+int
+run_ep(const struct run_job *job, char **argv)
+{
+    static const struct run_ep_calls calls = {
+            .is_first = is_first,
+            .agree = agree,
+            .load = load,
+            .prepare = prepare,
+            .forward = forward,
+            .print = print,
+            .release = release,
+    };
+    struct run_ep ep = {.mpi = NULL};
+    (void)argv;
+    int code = ep_ranks_begin(&ep.ranks);
+    if (code == TOOL_OK) {
+        code = run_job(job, &calls, &ep);
+        MPI_Finalize();
+    }
+    return code;
 }

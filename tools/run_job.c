@@ -73,7 +73,7 @@ open_layer(struct run_state *s, struct tool_log *log, size_t *top_k)
 {
     int code = open_file(s, log, top_k);
     if (s->ep != NULL) {
-        code = run_ep_load(s->ep, s, code);
+        code = s->calls->load(s->ep, s, code);
     } else if (code == TOOL_OK) {
         code = load_layer(s);
     }
@@ -173,7 +173,7 @@ forward_once(struct run_state *s, uint16_t *out, double *seconds)
     memset(out, 0xFF, s->n_values * sizeof(out[0]));
     double start = tool_seconds();
     if (s->ep != NULL) {
-        int code = run_ep_forward(s->ep, s, &args);
+        int code = s->calls->forward(s->ep, s, &args);
         *seconds = tool_seconds() - start;
         return code;
     }
@@ -186,14 +186,14 @@ forward_once(struct run_state *s, uint16_t *out, double *seconds)
 static int
 is_first(const struct run_state *s)
 {
-    return s->ep == NULL || run_ep_is_first(s->ep);
+    return s->ep == NULL || s->calls->is_first(s->ep);
 }
 
 /* What became of a step that ranks take apart, on all of them. */
 static int
 agree(const struct run_state *s, int code)
 {
-    return s->ep != NULL ? run_ep_agree(s->ep, code) : code;
+    return s->ep != NULL ? s->calls->agree(s->ep, code) : code;
 }
 
 static int
@@ -235,7 +235,7 @@ static int
 make_workspace(struct run_state *s)
 {
     if (s->ep != NULL) {
-        return run_ep_prepare(s->ep, s);
+        return s->calls->prepare(s->ep, s);
     }
     w4moe_status status = w4moe_workspace_create(
             s->layer, &s->ws, s->input.n_tokens, s->input.top_k);
@@ -358,23 +358,21 @@ use_result(struct run_state *s)
 }
 
 int
-run_job(const struct run_job *job)
+run_job(const struct run_job *job, const struct run_ep_calls *calls,
+        struct run_ep *ep)
 {
     struct tool_log log = {.quiet = 0};
-    struct run_state s = {.job = job};
+    struct run_state s = {.job = job, .ep = ep, .calls = calls};
     size_t top_k = 0;
-    int code = job->ep ? run_ep_begin(&s.ep) : TOOL_OK;
-    if (code == TOOL_OK) {
-        code = open_layer(&s, &log, &top_k);
-    }
+    int code = open_layer(&s, &log, &top_k);
     if (code == TOOL_OK) {
         code = prepare(&s, top_k);
     }
     if (code == TOOL_OK) {
         code = forward(&s);
     }
-    if (code == TOOL_OK && s.ep != NULL) {
-        run_ep_print(s.ep);
+    if (code == TOOL_OK && ep != NULL) {
+        calls->print(ep);
     }
     if (code == TOOL_OK) {
         code = agree(&s, is_first(&s) ? use_result(&s) : TOOL_OK);
@@ -383,7 +381,9 @@ run_job(const struct run_job *job)
     free(s.counts);
     free(s.out);
     run_input_free(&s.input);
-    run_ep_end(s.ep);
+    if (ep != NULL) {
+        calls->release(ep);
+    }
     w4moe_workspace_destroy(s.ws);
     w4moe_layer_destroy(s.layer);
     w4moe_file_close(s.file);

@@ -8,6 +8,9 @@
 
 #include <w4moe.h>
 
+struct run_ep;
+struct run_ep_calls;
+
 struct run_job {
     const char *file_path;
     const char *input_path;
@@ -38,7 +41,9 @@ struct run_job {
 };
 
 /** Runs the layer, compares and writes. The output is written only if all else
- * went well. Returns an exit code. */
-extern int run_job(const struct run_job *job);
+ * went well. By the ranks of ep, or in this process alone: calls and ep are
+ * NULL. Returns an exit code. */
+extern int run_job(const struct run_job *job, const struct run_ep_calls *calls,
+        struct run_ep *ep);
 
 #endif

@@ -17,9 +17,10 @@ struct run_state {
     w4moe_layer *layer;
     w4moe_workspace *ws;
     w4moe_layer_info info;
-    /** The ranks, of which each has a part of the layer; NULL: this process
-     * has it all. */
+    /** The ranks, of which each has a part of the layer, and what they can
+     * do; NULL: this process has it all. */
     struct run_ep *ep;
+    const struct run_ep_calls *calls;
     struct run_input input;
     /** As the job says, or the container. */
     int weight_on_input;

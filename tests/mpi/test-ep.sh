@@ -3,7 +3,8 @@
 # Copyright (C) 2026 The w4moe authors
 #
 # Expert parallelism on this machine, with more ranks than it has processors:
-# the programs of this folder, and moe-run.
+# the programs of this folder, and moe-run, which finds its program for that
+# in W4MOE_LIBEXEC_DIR.
 set -eu
 
 srcdir=$(cd "${srcdir:-.}" && pwd)
@@ -77,6 +78,30 @@ refused 1 "nowhere.safetensors" $run 3 tools/moe-run --ep --layer=1 \
     --input="$work/nowhere.safetensors" "$work/all.safetensors"
 refused 2 "each rank" $run 1 tools/moe-run --ep --experts=0-1 --layer=1 \
     --input="$data/expected.safetensors" "$work/all.safetensors"
+
+# moe-run is looked for by PATH, and what it turns into by a relative name.
+(
+    PATH=tools:$PATH
+    W4MOE_LIBEXEC_DIR=tools
+    export PATH W4MOE_LIBEXEC_DIR
+    $run 2 sh -c 'exec moe-run "$@"' sh --ep --threads=1 --layer=1 \
+        --input="$data/expected.safetensors" --prefix=layers.1. \
+        --output="$work/ranks.safetensors" "$work/all.safetensors" \
+        2> "$work/out"
+)
+cmp "$work/one.safetensors" "$work/ranks.safetensors"
+grep -q '^moe-run: 2 ranks, ' "$work/out"
+rm "$work/ranks.safetensors"
+refused 1 "^moe-run: --ep: $work/moe-run-ep: No such file" $run 2 \
+    env W4MOE_LIBEXEC_DIR="$work" tools/moe-run --ep --layer=1 \
+    --input="$data/expected.safetensors" "$work/all.safetensors"
+
+# What it turns into is moe-run also without --ep, and by name.
+tools/moe-run-ep --layer=1 --input="$data/expected.safetensors" \
+    --prefix=layers.1. --output="$work/alone.safetensors" \
+    "$work/all.safetensors"
+cmp "$work/one.safetensors" "$work/alone.safetensors"
+tools/moe-run-ep --version | grep -q '^moe-run '
 
 # A rank that dies takes the job with it; the time is for a job that does not
 # end.

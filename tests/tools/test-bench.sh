@@ -185,9 +185,6 @@ for option in --ep-ranks=2 --plot=x; do
 done
 refuse 2 "--ep-chunk '65537'" "$bench" --ep --ep-chunk=65537
 refuse 2 "--latency '0'" "$bench" --ep-model --latency=0
-if [ "${HAVE_MPI:-no}" = no ]; then
-    refuse 1 "without MPI" "$bench" --ep --tokens=1
-fi
 
 refuse 1 13 "$bench" --shape=8,2,13,128,64 --tokens=1
 refuse 1 12 "$bench" --shape=8,2,128,64,12 --tokens=1

@@ -4,7 +4,9 @@
 #
 # The command lines of the tools: every option of --help has its place in the
 # man page and the other way round; --help and --version go to stdout; a wrong
-# command line ends with 2, a line on stderr and nothing on stdout.
+# command line ends with 2, a line on stderr and nothing on stdout. And that no
+# tool is linked with MPI, which --ep finds in another program, or not (HAVE_MPI
+# tells whether that is built, pkglibexecdir where it is to be installed).
 set -eu
 # shellcheck source=tests/tools/tool-lib.sh
 . "${srcdir:-.}/tests/tools/tool-lib.sh"
@@ -117,6 +119,55 @@ for tool in "$run --layer=0 --input=$in $in" "$bench --tokens=1"; do
     refuse 1 "backend hip: not installed ($tmp/none/w4moe-hip.so)" \
         $tool --backend=hip
 done
+
+# needs_mpi PROGRAM: whether it is linked with a library of MPI. libtool has the
+# real program elsewhere if libraries are shared.
+needs_mpi()
+{
+    real=${1%/*}/.libs/${1##*/}
+    [ -x "$real" ] || real=$1
+    readelf -d "$real" >"$tmp/dynamic"
+    grep -q NEEDED "$tmp/dynamic" || fail "$real needs no libraries at all"
+    grep -q 'NEEDED.*mpi' "$tmp/dynamic"
+}
+for tool in "$convert" "$run" "$bench"; do
+    if needs_mpi "$tool"; then
+        fail "${tool##*/} is linked with MPI"
+    fi
+done
+for tool in "$run" "$bench"; do
+    if [ "${HAVE_MPI:-no}" = yes ]; then
+        needs_mpi "$tool-ep" || fail "${tool##*/}-ep is not linked with MPI"
+    elif [ -e "$tool-ep" ]; then
+        fail "${tool##*/}-ep was built without MPI"
+    fi
+done
+
+# refuse_ep FOLDER: --ep, where FOLDER has no program for it.
+refuse_ep()
+{
+    for tool in "$run --ep --layer=0 --input=$in $in" "$bench --ep"; do
+        name=${tool%% *}
+        # shellcheck disable=SC2086
+        refuse 1 "--ep: $1/${name##*/}-ep: No such file or directory; it is \
+built where configure finds MPI" $tool
+    done
+}
+W4MOE_LIBEXEC_DIR=$tmp/none
+export W4MOE_LIBEXEC_DIR
+refuse_ep "$tmp/none"
+mkdir "$tmp/none"
+refuse_ep "$tmp/none"
+echo "not a program" >"$tmp/none/moe-run-ep"
+refuse 1 "--ep: $tmp/none/moe-run-ep: Permission denied" \
+    "$run" --ep --layer=0 --input="$in" "$in"
+# Without the variable, or with nothing in it, where make install puts it.
+if [ -n "${pkglibexecdir:-}" ] && [ ! -e "$pkglibexecdir" ]; then
+    W4MOE_LIBEXEC_DIR=
+    refuse_ep "$pkglibexecdir"
+    unset W4MOE_LIBEXEC_DIR
+    refuse_ep "$pkglibexecdir"
+fi
 
 refuse 2 "--layer needs" "$bench" --layer=0
 refuse 2 "--prefault needs" "$bench" --prefault --tokens=1

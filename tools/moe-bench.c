@@ -11,10 +11,10 @@
 #include <string.h>
 
 #include "args.h"
-#include "bench_ep.h"
-#include "bench_job.h"
+#include "bench/bench_ep.h"
+#include "bench/bench_job.h"
 #include "common.h"
-#include "plan_job.h"
+#include "plan/plan_job.h"
 
 const char tool_name[] = "moe-bench";
 

@@ -13,8 +13,8 @@
 #include <sys/stat.h>
 
 #include "common.h"
-#include "convert_options.h"
-#include "report.h"
+#include "convert/convert_options.h"
+#include "convert/report.h"
 
 const char tool_name[] = "moe-convert";
 

@@ -11,8 +11,8 @@
 
 #include "args.h"
 #include "common.h"
-#include "run_ep.h"
-#include "run_job.h"
+#include "run/run_ep.h"
+#include "run/run_job.h"
 
 const char tool_name[] = "moe-run";
 

@@ -12,8 +12,13 @@
 # public headers, io and base; the public headers see nothing of lib/. hip/, a
 # module that is loaded, sees the public headers, base and five headers more.
 # mpi/, a library above this one, sees the public headers alone, and nobody but
-# it and tools/ sees <w4moe/mpi.h>. System headers are free, but <mpi.h> is for
+# it and tools/ep sees <w4moe/mpi.h>. System headers are free, but <mpi.h> is for
 # mpi/ and its public header.
+#
+# Within tools/ the files of tools/ itself are for all its folders, and a tool's
+# main file sees all of them; else
+#
+#     convert,   bench <- plan <- ep,   run <- ep
 set -eu
 
 srcdir=${srcdir:-.}
@@ -67,7 +72,7 @@ may() {
     route:base | route:route) ;;
     kernel:base | kernel:io | kernel:format | kernel:kernel) ;;
     runtime:*) ;;
-    tools:base | tools:io) ;;
+    tools:base | tools:io | tools_ep:base | tools_ep:io) ;;
     *) return 1 ;;
     esac
 }
@@ -75,7 +80,7 @@ may() {
 # may_public USER HEADER: the same for the public headers.
 may_public() {
     case $1:$2 in
-    mpi:* | tools:w4moe/mpi.h) ;;
+    mpi:* | tools_ep:*) ;;
     *:w4moe/mpi.h) return 1 ;;
     include:* | tools:* | runtime:* | hip:*) ;;
     *:w4moe/base.h | *:w4moe/version.h) ;;
@@ -86,10 +91,23 @@ may_public() {
     esac
 }
 
+# may_tool FILE HEADER: the same within tools/, where HEADER is a path in it.
+may_tool() {
+    case ${1#tools/}:$2 in
+    moe-*.c:*) ;;
+    *:*/*)
+        case ${1#tools/}:$2 in
+        plan/*:bench/* | ep/*:bench/* | ep/*:plan/* | ep/*:run/*) ;;
+        *) return 1 ;;
+        esac ;;
+    esac
+}
+
 # judge FILE INCLUDE: prints what is wrong with it.
 judge() {
     case $1 in
     lib/*) user=$(module_of "${1#lib/}") ;;
+    tools/ep/*) user=tools_ep ;;
     *) user=${1%%/*} ;;
     esac
     name=${2#?}
@@ -127,6 +145,9 @@ judge() {
         *)
             if [ "$user" = include ]; then
                 echo "a public header includes \"$name\""
+            elif [ "${user%_ep}" = tools ] && [ -e "tools/$name" ]; then
+                may_tool "$1" "$name" ||
+                    echo "${1%/*} may not include this header of ${name%/*}"
             elif [ ! -e "${1%/*}/$name" ] &&
                     { [ "$user" != hip ] || [ ! -e "hip/$name" ]; }; then
                 echo "not a header of a module, nor of the same folder"

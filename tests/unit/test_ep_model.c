@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../../tools/ep_model.h"
+#include "../../tools/plan/ep_model.h"
 
 static const double eps = 1e-12;
 

@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "../../tools/common.h"
-#include "../../tools/report.h"
+#include "../../tools/convert/report.h"
 #include "test_folder.h"
 
 const char tool_name[] = "test-report";

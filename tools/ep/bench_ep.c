@@ -2,7 +2,7 @@
  * Copyright (C) 2026 The w4moe authors */
 /* moe-bench on ranks; see bench_ep.h. Each rank makes or loads its part of the
  * layer; the ranks agree after every step that they do apart. */
-#include "bench_ep.h"
+#include "bench/bench_ep.h"
 
 #include "bench_ep_check.h"
 #include "bench_ep_report.h"

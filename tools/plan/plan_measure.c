@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bench_route.h"
+#include "bench/bench_route.h"
 #include "common.h"
 
 /* Calls, and what is computed at most: so many slots in all and so many of an

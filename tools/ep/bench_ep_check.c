@@ -7,7 +7,7 @@
 
 #include "bench_ep_link.h"
 #include "common.h"
-#include "plan_measure.h"
+#include "plan/plan_measure.h"
 
 struct bench_ep_checker {
     const struct bench_ep_bench *bench;

@@ -6,7 +6,7 @@
 #ifndef W4_TOOLS_PLAN_JOB_H
 #define W4_TOOLS_PLAN_JOB_H
 
-#include "bench_job.h"
+#include "bench/bench_job.h"
 
 /** Measures what one rank computes, predicts, and prints. Returns an exit
  * code. */

@@ -5,8 +5,8 @@
 
 #include <stdlib.h>
 
+#include "bench/limits.h"
 #include "common.h"
-#include "limits.h"
 #include "plan_measure.h"
 #include "plan_plot.h"
 #include "plan_report.h"

@@ -6,7 +6,7 @@
 #ifndef W4_TOOLS_PLAN_REPORT_H
 #define W4_TOOLS_PLAN_REPORT_H
 
-#include "bench_report.h"
+#include "bench/bench_report.h"
 #include "ep_model.h"
 
 /** A prediction for a number of ranks. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * Copyright (C) 2026 The w4moe authors */
 /* moe-run --ep: see run_ep.h. */
-#include "run_ep.h"
+#include "run/run_ep.h"
 
 #include <stdio.h>
 #include <stdlib.h>

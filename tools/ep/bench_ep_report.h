@@ -7,7 +7,7 @@
 #define W4_TOOLS_BENCH_EP_REPORT_H
 
 #include "bench_ep_time.h"
-#include "ep_model.h"
+#include "plan/ep_model.h"
 
 /** A row that was predicted, too. */
 struct bench_ep_check {

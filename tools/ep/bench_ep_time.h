@@ -6,8 +6,8 @@
 #ifndef W4_TOOLS_BENCH_EP_TIME_H
 #define W4_TOOLS_BENCH_EP_TIME_H
 
+#include "bench/bench_report.h"
 #include "ep_ranks.h"
-#include "bench_report.h"
 
 /** One row; medians over the calls. Times are those of the rank that took
  * longest in a call. */

@@ -7,7 +7,7 @@
 #define W4_TOOLS_BENCH_EP_LINK_H
 
 #include "ep_ranks.h"
-#include "ep_model.h"
+#include "plan/ep_model.h"
 
 /** Measures latency by a message that goes to and fro between the first and the
  * last rank, gap and bandwidth by exchanges of all ranks with all. One rank

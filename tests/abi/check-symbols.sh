@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: MIT
 # Copyright (C) 2026 The w4moe authors
 #
-# For each library three lists of names must be one: the functions that its
-# public headers declare, the names in its map, and those that the shared
-# library exports, all of them at the one version node. Types and macros are not
+# For each library four lists of names must be one: the functions that its
+# public headers declare, the names in its map, those that the shared library
+# exports, all of them at the one version node, and those of the symbols file of
+# its Debian package, where the folder debian is. Types and macros are not
 # looked at. <w4moe/mpi.h> is libw4moe-mpi's, which is built only with MPI; all
 # other headers are libw4moe's.
 set -eu
@@ -69,8 +70,51 @@ check_map() {
     fi
 }
 
+# check_debian LIBRARY NODE: its symbols file for dpkg-gensymbols(1), which has
+# names as "NAME@NODE VERSION", sorted, and the node itself among them.
+check_debian() {
+    if [ ! -d "$srcdir/debian" ]; then
+        echo "note: no folder debian; $1 is not compared with its package's" \
+            "symbols"
+        return
+    fi
+    for file in "$srcdir/debian/$1"[0-9]*.symbols; do
+        package=${file##*/}
+        package=${package%.symbols}
+        [ -e "$file" ] || {
+            echo "there is no $file"
+            failed=1
+            return
+        }
+        awk -v head="$1.so.${package#"$1"} $package #MINVER#" -v node="$2" '
+            NR == 1 && $0 != head { print "1: " $0 ", not " head > wrong }
+            NR == 1 || /^[*] / { next }
+            $0 !~ "^ [A-Za-z0-9_]+@" node " [0-9][^ ]*$" {
+                print FNR ": not a name at node " node ": " $0 > wrong
+                next
+            }
+            { sub(/@.*/, "", $1); print $1 }' \
+            wrong="$work/wrong" "$file" > "$work/debian.listed"
+        if [ -s "$work/wrong" ]; then
+            sed "s|^|$file:|" "$work/wrong"
+            failed=1
+        fi
+        rm -f "$work/wrong"
+        sort "$work/debian.listed" > "$work/debian"
+        if ! cmp -s "$work/debian.listed" "$work/debian"; then
+            echo "$file: the names are not sorted"
+            failed=1
+        fi
+        must_be_unique "$file" "$work/debian"
+        echo "$2" | sort - "$work/declared" > "$work/wanted"
+        compare "the headers (and the node)" "$work/wanted" \
+            "$file" "$work/debian"
+    done
+}
+
 # check_library NAME MAP NODE HEADER...
 check_library() {
+    name=$1
     library=$top_builddir/.libs/$1.so
     map=$srcdir/$2
     node=$3
@@ -83,6 +127,7 @@ check_library() {
     must_be_unique "the headers" "$work/declared"
     check_map "$map" "$node"
     compare "the headers" "$work/declared" "$map" "$work/map"
+    check_debian "$name" "$node"
     if [ ! -e "$library" ]; then
         echo "note: no $library (not built, or static only);" \
             "exported names are not compared"

@@ -162,7 +162,8 @@ echo "not a program" >"$tmp/none/moe-run-ep"
 refuse 1 "--ep: $tmp/none/moe-run-ep: Permission denied" \
     "$run" --ep --layer=0 --input="$in" "$in"
 # Without the variable, or with nothing in it, where make install puts it.
-if [ -n "${pkglibexecdir:-}" ] && [ ! -e "$pkglibexecdir" ]; then
+if [ -n "${pkglibexecdir:-}" ] && [ ! -e "$pkglibexecdir/moe-run-ep" ] &&
+    [ ! -e "$pkglibexecdir/moe-bench-ep" ]; then
     W4MOE_LIBEXEC_DIR=
     refuse_ep "$pkglibexecdir"
     unset W4MOE_LIBEXEC_DIR

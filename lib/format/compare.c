@@ -38,7 +38,7 @@ w4_compare_make(struct w4_err *err, struct w4_compare *cmp, size_t n_in)
     *cmp = (struct w4_compare){
             .err = err,
             .got = malloc(n_in / 2),
-            .room = malloc(n_in / 2 * W4_ROWS_MAX),
+            .room = calloc(W4_ROWS_MAX, n_in / 2),
             .row = calloc(n_in, sizeof(*cmp->row)),
             .zeros = malloc(n_in),
     };

@@ -15,7 +15,7 @@ w4_orders_make(struct w4_err *err, struct w4_orders *orders,
     size_t hidden = source->w13.n_in;
     size_t n = 2 * hidden + source->w2.n_in;
     memset(orders, 0, sizeof(*orders));
-    orders->memory = malloc(n * sizeof(int32_t));
+    orders->memory = calloc(n, sizeof(int32_t));
     if (orders->memory == NULL) {
         return w4_fail(
                 err, W4MOE_NOMEM, "no memory for the order of %zu features", n);

@@ -435,7 +435,7 @@ w4_gguf_model_read(struct w4_err *err, struct w4_gguf_model *model,
     }
     read_router(&r, config);
     w4_gguf_get_uint(set, key_of(&r, "hash_layer_count").text, &n_hash);
-    config->n_hash_layers = (size_t)n_hash;
+    config->n_hash_layers = n_hash < INT32_MAX ? (size_t)n_hash : INT32_MAX;
     snprintf(config->model_type, sizeof(config->model_type), "%s",
             r.architecture->name);
     *model = result;

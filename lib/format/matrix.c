@@ -20,6 +20,14 @@ is_float(w4moe_dtype dtype)
 }
 
 static w4moe_status
+fail_space(struct w4_err *err, const w4moe_matrix *m, const char *name)
+{
+    return w4_fail(err, W4MOE_INVALID,
+            "%s: %zu experts of %zu x %zu are beyond the address space", name,
+            m->n_experts, m->n_out, m->n_in);
+}
+
+static w4moe_status
 check_sizes(struct w4_err *err, const w4moe_matrix *m, const char *name)
 {
     size_t out_multiple = m->gated ? 16 : 8;
@@ -46,14 +54,12 @@ check_sizes(struct w4_err *err, const w4moe_matrix *m, const char *name)
                 "%zu input features)",
                 name, m->group_size, m->n_in);
     }
-    /* The largest array has an 8-byte element per group or half a byte per
-     * code; 8 bytes a code is beyond every one. */
+    /* All arrays together are less than 8 bytes a code: sums of their sizes
+     * are numbers of 64 bits. */
     uint64_t bytes;
     if (!w4_mul4(&bytes, m->n_experts, m->n_out, m->n_in, 8) ||
-            bytes > PTRDIFF_MAX) {
-        return w4_fail(err, W4MOE_INVALID,
-                "%s: %zu experts of %zu x %zu are beyond the address space",
-                name, m->n_experts, m->n_out, m->n_in);
+            bytes > INT64_MAX) {
+        return fail_space(err, m, name);
     }
     return W4MOE_OK;
 }
@@ -132,6 +138,17 @@ check_perm(struct w4_err *err, const w4moe_matrix *m, const char *name)
     return status;
 }
 
+/* Where addresses have fewer than 64 bits: whether the arrays can be there. */
+static w4moe_status
+check_space(struct w4_err *err, const w4moe_matrix *m, const char *name)
+{
+    w4moe_matrix_sizes sizes;
+    w4_matrix_sizes(&sizes, m);
+    uint64_t bytes = sizes.qweight + sizes.scales + sizes.qzeros +
+                     sizes.offsets + sizes.perm + sizes.bias;
+    return bytes > PTRDIFF_MAX ? fail_space(err, m, name) : W4MOE_OK;
+}
+
 w4moe_status
 w4_matrix_check_arrays(
         struct w4_err *err, const w4moe_matrix *m, const char *name)
@@ -162,7 +179,7 @@ w4_matrix_check_arrays(
         return w4_fail(err, W4MOE_INVALID, "%s: perm is %s, but n_perms is %zu",
                 name, m->perm != NULL ? "given" : "NULL", m->n_perms);
     }
-    return W4MOE_OK;
+    return check_space(err, m, name);
 }
 
 w4moe_status

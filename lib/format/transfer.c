@@ -68,7 +68,9 @@ w4_expert_buffer_make(struct w4_err *err, struct w4_expert_buffer *buffer,
         total += (buffer->w13_bytes[a] + 63) / 64 * 64 +
                  (buffer->w2_bytes[a] + 63) / 64 * 64;
     }
-    buffer->memory = malloc((size_t)total);
+    if (total <= PTRDIFF_MAX) {
+        buffer->memory = malloc((size_t)total);
+    }
     if (buffer->memory == NULL) {
         return w4_fail(err, W4MOE_NOMEM,
                 "no memory for an expert of %" PRIu64 " bytes", total);

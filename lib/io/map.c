@@ -36,12 +36,17 @@ map_file(struct w4_err *err, struct w4_map *map, const char *path, int file)
                 err, W4MOE_FORMAT, "%s: is empty", w4_show_path(path).text);
     }
     if (size > PTRDIFF_MAX) {
-        return w4_fail(err, W4MOE_IO,
+        return w4_fail(err, W4MOE_NOMEM,
                 "%s: %" PRIu64 " bytes are beyond the address space",
                 w4_show_path(path).text, size);
     }
     /* Private, so that w4_map_make_writable() can allow writing later. */
     void *data = mmap(NULL, (size_t)size, PROT_READ, MAP_PRIVATE, file, 0);
+    if (data == MAP_FAILED && errno == ENOMEM) {
+        return w4_fail(err, W4MOE_NOMEM,
+                "%s: no address space for its %" PRIu64 " bytes",
+                w4_show_path(path).text, size);
+    }
     if (data == MAP_FAILED) {
         return fail_os(err, path, "cannot be mapped", errno);
     }

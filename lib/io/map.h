@@ -15,7 +15,8 @@ struct w4_map {
 };
 
 /** Maps a whole file for reading. Links are followed; folders, pipes, devices
- * and empty files are refused. Returns: OK; IO; FORMAT (an empty file). */
+ * and empty files are refused. Returns: OK; IO; FORMAT (an empty file); NOMEM
+ * (no address space). */
 extern w4moe_status w4_map_open(
         struct w4_err *err, struct w4_map *map, const char *path);
 

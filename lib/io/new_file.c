@@ -285,11 +285,13 @@ w4_new_file_map(struct w4_new_file *file, const char **data_p, uint64_t n)
 {
     static const char what[] = "cannot be mapped";
     if (file->mapping == NULL) {
-        if (n > PTRDIFF_MAX) {
-            return fail_os(file, what, EFBIG);
-        }
         void *mapping =
                 mmap(NULL, (size_t)n, PROT_READ, MAP_SHARED, file->file, 0);
+        if (mapping == MAP_FAILED && errno == ENOMEM) {
+            return w4_fail(file->err, W4MOE_NOMEM,
+                    "%s: no address space for its %" PRIu64 " bytes",
+                    w4_show_path(file->path).text, n);
+        }
         if (mapping == MAP_FAILED) {
             return fail_os(file, what, errno);
         }

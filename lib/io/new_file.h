@@ -55,8 +55,8 @@ extern w4moe_status w4_new_file_write(const struct w4_new_file *file,
         uint64_t offset, const void *data, uint64_t n);
 
 /** Maps the first n bytes, read-only, until the file is closed; the mapping is
- * made once, and n must not change. Not while another thread calls it.
- * Returns: OK; IO. */
+ * made once, and n, at most PTRDIFF_MAX, must not change. Not while another
+ * thread calls it. Returns: OK; IO; NOMEM (no address space). */
 extern w4moe_status w4_new_file_map(
         struct w4_new_file *file, const char **data_p, uint64_t n);
 

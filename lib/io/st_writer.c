@@ -76,7 +76,8 @@ measure_headers(struct w4_st_writer *writer)
     return status;
 }
 
-/* Makes the files as long as they must be, if there is room for all. */
+/* Makes the files as long as they must be, if there is room for all, and each
+ * can be mapped. */
 static w4moe_status
 reserve(struct w4_st_writer *writer)
 {
@@ -84,6 +85,12 @@ reserve(struct w4_st_writer *writer)
     uint64_t n_more = 0;
     for (size_t i = 0; i < n; i++) {
         uint64_t size = output_size(writer, i);
+        if (size > PTRDIFF_MAX) {
+            return w4_fail(writer->err, W4MOE_NOMEM,
+                    "%s: a file of %" PRIu64
+                    " bytes is beyond the address space",
+                    w4_show_path(writer->path).text, size);
+        }
         uint64_t n_reserved = writer->outputs[i].file.n_reserved;
         n_more += size > n_reserved ? size - n_reserved : 0;
     }

@@ -54,12 +54,12 @@ fence_matrix(
     w4moe_matrix_sizes sizes = {.struct_size = sizeof(sizes)};
     must(w4moe_matrix_measure(ctx, &sizes, matrix) == W4MOE_OK,
             "fence: matrix");
-    copy.qweight = fence_copy(fence, matrix->qweight, sizes.qweight);
-    copy.scales = fence_copy(fence, matrix->scales, sizes.scales);
-    copy.qzeros = fence_copy(fence, matrix->qzeros, sizes.qzeros);
-    copy.offsets = fence_copy(fence, matrix->offsets, sizes.offsets);
-    copy.perm = fence_copy(fence, matrix->perm, sizes.perm);
-    copy.bias = fence_copy(fence, matrix->bias, sizes.bias);
+    copy.qweight = fence_copy(fence, matrix->qweight, (size_t)sizes.qweight);
+    copy.scales = fence_copy(fence, matrix->scales, (size_t)sizes.scales);
+    copy.qzeros = fence_copy(fence, matrix->qzeros, (size_t)sizes.qzeros);
+    copy.offsets = fence_copy(fence, matrix->offsets, (size_t)sizes.offsets);
+    copy.perm = fence_copy(fence, matrix->perm, (size_t)sizes.perm);
+    copy.bias = fence_copy(fence, matrix->bias, (size_t)sizes.bias);
     return copy;
 }
 

@@ -157,7 +157,7 @@ guarded_bytes(const struct gemm_problem *p)
 static size_t
 workspace_bytes(const struct gemm_call *call)
 {
-    return (call->args.workspace_size + 63) / 64 * 64 + 64;
+    return ((size_t)call->args.workspace_size + 63) / 64 * 64 + 64;
 }
 
 void
@@ -188,7 +188,8 @@ gemm_close(struct gemm_call *call)
     const struct gemm_problem *p = call->p;
     size_t row_bytes = 2 * p->what.spec.n_out;
     size_t stride_bytes = 2 * p->c_stride;
-    for (size_t i = call->args.workspace_size; i < workspace_bytes(call); i++) {
+    for (size_t i = (size_t)call->args.workspace_size;
+            i < workspace_bytes(call); i++) {
         if (call->workspace[i] != GUARD_BYTE) {
             ck_abort_msg("%s: byte %zu of a workspace of %zu was written",
                     gemm_text(p), i, (size_t)call->args.workspace_size);

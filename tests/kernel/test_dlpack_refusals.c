@@ -108,7 +108,7 @@ START_TEST(shapes)
             {&call.x, 1, INT64_MIN, "x: a dimension of -9223372036854775808"},
             {&call.x, 0, 4, "forward: out: the shape is [5][80], not [4][80]"},
             {&call.x, 0, 6, "forward: out: the shape is [5][80], not [6][80]"},
-            {&call.x, 0, INT64_MAX, "9223372036854775807 rows"},
+            {&call.x, 0, INT64_MAX, "9223372036854775807"},
             {&call.out, 1, 88, "out: the shape is [5][88], not [5][80]"},
             {&call.ids, 0, 4, "ids: the shape is [4][2], not [5][any]"},
             {&call.weights, 0, 4, "weights: the shape is [4][2], not [5][2]"},

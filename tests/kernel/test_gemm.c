@@ -93,8 +93,8 @@ START_TEST(every_switch)
                 what.output_topk = (bits & 2) != 0 ? k : 0;
                 what.uncovered = 10;
                 what.elsewhere = 15;
-                set_form(&what.spec,
-                        (seed + seed / N_WEIGHT_FORMS) % N_WEIGHT_FORMS);
+                set_form(&what.spec, (size_t)(seed + seed / N_WEIGHT_FORMS) %
+                                             N_WEIGHT_FORMS);
                 check_case(&what);
             }
         }
@@ -262,7 +262,7 @@ START_TEST(exact_sums_have_the_right_bits)
                 what.spec.exact = 1;
                 what.spec.n_out = widths[i];
                 what.spec.n_in = 104 + 8 * i;
-                what.spec.group_size = 8 * (1 + (seed + form) % 7);
+                what.spec.group_size = 8 * (1 + (size_t)(seed + form) % 7);
                 what.dtype = halves[bits % 2];
                 what.top_k = 3;
                 what.block_size = 5;

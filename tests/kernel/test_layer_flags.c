@@ -268,8 +268,9 @@ map_make(struct mapped *mapped, int file)
         ck_assert_int_eq(
                 w4moe_matrix_measure(fixture.ctx, &mapped->sizes[i], w),
                 W4MOE_OK);
-        w->qweight = map_array(mapped->sizes[i].qweight, i == 0 ? file : -1);
-        w->scales = map_array(mapped->sizes[i].scales, -1);
+        w->qweight =
+                map_array((size_t)mapped->sizes[i].qweight, i == 0 ? file : -1);
+        w->scales = map_array((size_t)mapped->sizes[i].scales, -1);
     }
     mapped->desc = fixture.desc;
     mapped->desc.w13 = &mapped->w[0];
@@ -280,8 +281,8 @@ static void
 map_free(struct mapped *mapped)
 {
     for (int i = 0; i < 2; i++) {
-        munmap(mapped->w[i].qweight, mapped->sizes[i].qweight);
-        munmap(mapped->w[i].scales, mapped->sizes[i].scales);
+        munmap(mapped->w[i].qweight, (size_t)mapped->sizes[i].qweight);
+        munmap(mapped->w[i].scales, (size_t)mapped->sizes[i].scales);
     }
 }
 

@@ -40,10 +40,10 @@ make(struct problem *p, uint64_t seed)
 {
     static const size_t sizes[6] = {8, 16, 24, 72, 128, IN_MAX};
     struct oracle_rng rng = {seed};
-    p->n_tokens = 1 + seed % T_MAX;
+    p->n_tokens = 1 + (size_t)seed % T_MAX;
     p->n_out = 1 + oracle_below(&rng, OUT_MAX);
     p->n_in = sizes[seed % 6];
-    p->x_stride = p->n_in + seed % 5;
+    p->x_stride = p->n_in + (size_t)seed % 5;
     p->dtype = types[1 + seed % 2];
     p->weight_dtype = types[seed / 2 % 3];
     p->bias_dtype = types[seed / 6 % 3];

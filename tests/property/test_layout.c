@@ -226,7 +226,7 @@ same(uint64_t got, uint64_t expected)
 static void
 check_columns(const struct w4_layout *l)
 {
-    unsigned char *seen = calloc(1, l->n_out);
+    unsigned char *seen = calloc(1, (size_t)l->n_out);
     ck_assert_ptr_nonnull(seen);
     uint64_t n_columns = 0;
     same(w4_tile_count(l), (l->n_out + 127) / 128);
@@ -312,9 +312,9 @@ check_places(const struct w4_layout *l)
     uint64_t rows = l->n_in / 8;
     uint64_t n_words = l->n_out * rows;
     uint64_t n_scales = l->n_out * l->n_groups;
-    unsigned char *words = calloc(1, n_words);
-    unsigned char *scales = calloc(1, n_scales);
-    unsigned char *zeros = calloc(1, n_scales); /* by nibble */
+    unsigned char *words = calloc(1, (size_t)n_words);
+    unsigned char *scales = calloc(1, (size_t)n_scales);
+    unsigned char *zeros = calloc(1, (size_t)n_scales); /* by nibble */
     ck_assert(words != NULL && scales != NULL && zeros != NULL);
     for (uint64_t t = 0; t < w4_tile_count(l); t++) {
         struct w4_tile tile = w4_tile_at(l, t);
@@ -337,9 +337,9 @@ check_places(const struct w4_layout *l)
             }
         }
     }
-    ck_assert_ptr_null(memchr(words, 0, n_words));
-    ck_assert_ptr_null(memchr(scales, 0, n_scales));
-    ck_assert_ptr_null(memchr(zeros, 0, n_scales));
+    ck_assert_ptr_null(memchr(words, 0, (size_t)n_words));
+    ck_assert_ptr_null(memchr(scales, 0, (size_t)n_scales));
+    ck_assert_ptr_null(memchr(zeros, 0, (size_t)n_scales));
     free(words);
     free(scales);
     free(zeros);

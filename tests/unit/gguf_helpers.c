@@ -215,8 +215,8 @@ gguf_pattern(const char *name, size_t i)
 static void
 pad(const struct gguf_build *build, struct gguf_bytes *bytes)
 {
-    size_t used = bytes->n % build->alignment;
-    put_zeros(bytes, used != 0 ? build->alignment - used : 0);
+    size_t used = bytes->n % (size_t)build->alignment;
+    put_zeros(bytes, used != 0 ? (size_t)build->alignment - used : 0);
 }
 
 void

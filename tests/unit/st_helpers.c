@@ -166,7 +166,7 @@ st_write_file(const char *name, const char *json, size_t n_data)
     unsigned char *bytes = malloc(8 + n + n_data);
     ck_assert_ptr_nonnull(bytes);
     for (size_t i = 0; i < 8; i++) {
-        bytes[i] = (unsigned char)(n >> (8 * i));
+        bytes[i] = (unsigned char)((uint64_t)n >> (8 * i));
     }
     copy_quoted(bytes + 8, json, n);
     for (size_t i = 0; i < n_data; i++) {

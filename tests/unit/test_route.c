@@ -137,7 +137,7 @@ fill(const struct problem *p)
             float v = e < p->E ? draw(p, e) : NAN;
             w4_store_float(logits, p->dtype, t * p->stride + e, v);
         }
-        size_t finite = rng() % p->E;
+        size_t finite = (size_t)(rng() % p->E);
         if (p->pattern == MOSTLY_INF) {
             w4_store_float(logits, p->dtype, t * p->stride + finite, 0.5f);
         }
@@ -366,7 +366,7 @@ problem(uint64_t seed, size_t T, size_t E, size_t k)
     struct problem p = {.seed = seed, .T = T, .E = E, .k = k};
     p.pattern = (enum pattern)(seed % N_PATTERNS);
     p.dtype = dtypes[seed / N_PATTERNS % 3];
-    p.stride = E + (seed % 2 != 0 ? seed % 37 : 0);
+    p.stride = E + (seed % 2 != 0 ? (size_t)seed % 37 : 0);
     p.router.struct_size = sizeof(p.router);
     p.router.kind = W4MOE_ROUTER_SOFTMAX_TOPK;
     p.router.renormalize = (int)(seed / N_PATTERNS / 3 % 2);

@@ -6,7 +6,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "io/map.h"
 #include "io/safetensors.h"
 #include "st_helpers.h"
 
@@ -314,6 +316,34 @@ START_TEST(bad_tables)
 }
 END_TEST
 
+/* Files that 32 bits cannot address; those that they can are not mapped as
+ * often as one likes. */
+START_TEST(address_space)
+{
+    struct w4_map maps[3] = {{0}};
+    w4moe_status status = W4MOE_OK;
+    const char *path = st_write("long", "", 0);
+    if (PTRDIFF_MAX > INT32_MAX) {
+        return;
+    }
+    ck_assert_int_eq(truncate(path, (off_t)5 << 30), 0);
+    st_open_bad(path, W4MOE_NOMEM,
+            "long: 5368709120 bytes are beyond the address space");
+    ck_assert_int_eq(truncate(path, (off_t)3 << 29), 0);
+    for (int i = 0; i < 3 && status == W4MOE_OK; i++) {
+        status = w4_map_open(&st_err, &maps[i], path);
+    }
+    ck_assert_int_eq(status, W4MOE_NOMEM);
+    const char *text = w4_err_text(&st_err);
+    ck_assert_msg(strstr(text, "long: no address space for its 1610612736 "
+                               "bytes") != NULL,
+            "%s", text);
+    for (int i = 0; i < 3; i++) {
+        w4_map_close(&maps[i]);
+    }
+}
+END_TEST
+
 static Suite *
 make_suite(void)
 {
@@ -328,6 +358,7 @@ make_suite(void)
     tcase_add_test(tc, bad_grammar);
     tcase_add_test(tc, bad_entries);
     tcase_add_test(tc, bad_tables);
+    tcase_add_test(tc, address_space);
     suite_add_tcase(suite, tc);
     return suite;
 }

@@ -117,8 +117,9 @@ load_words(const struct pass *pass, const uint32_t *words, uint64_t stride,
     if (v % (16 / W4_LANES) == 0) {
         /* As a number: it may be behind the end of the array. */
         __builtin_prefetch(
-                (const void *)((uintptr_t)p + sizeof(*p) * ahead * stride), 0,
-                2);
+                (const void *)((uintptr_t)p +
+                               sizeof(*p) * ahead * (uintptr_t)stride),
+                0, 2);
     }
     return w4_words_load(&pass->job->codes, p, at.mask);
 }

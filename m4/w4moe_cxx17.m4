@@ -19,12 +19,13 @@ AC_DEFUN([W4MOE_CXX17], [
         [w4moe_cxx17=yes], [w4moe_cxx17=no])
     CXXFLAGS=$w4moe_saved_cxxflags
     # A compiler for another machine than CC's is found where the right one is
-    # missing.
-    AS_IF([test "x$cross_compiling" = xyes && test "x$CXX" = xg++],
+    # missing; that machine's programs may run here all the same.
+    AS_IF([test "x$build" != "x$host" && test "x$CXX" = xg++],
         [w4moe_cxx17=no])
     AC_MSG_RESULT([$w4moe_cxx17])
     AC_LANG_POP([C++])
-    W4MOE_CXXFLAGS="-std=gnu++17 -ffp-contract=off -Wall -Wextra"
+    W4MOE_CXXFLAGS="-std=gnu++17 -ffp-contract=off$w4moe_sse_flags"
+    W4MOE_CXXFLAGS="$W4MOE_CXXFLAGS -Wall -Wextra"
     AS_IF([test "x$enable_dev_mode" = xyes],
         [W4MOE_CXXFLAGS="$W4MOE_CXXFLAGS -Wpedantic -Wundef -Werror"])
     AC_SUBST([W4MOE_CXXFLAGS])

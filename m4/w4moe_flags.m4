@@ -26,6 +26,15 @@ AC_DEFUN([W4MOE_FLAGS], [
     W4MOE_TRY_CFLAG([-fvisibility=hidden], [W4MOE_CFLAGS])
     # Results must not depend on where a compiler finds a multiply-add.
     W4MOE_TRY_CFLAG([-ffp-contract=off], [W4MOE_CFLAGS])
+    # Nor on registers that are wider than the type: 32-bit x86 may have to
+    # compute in x87's, lib/base/half.h refuses them. For C++, too.
+    w4moe_sse_flags=
+    AC_CHECK_DECL([__i386__], [
+        W4MOE_TRY_CFLAG([-msse2 -mfpmath=sse], [w4moe_sse_flags])
+        # What other versions of gcc do with _Atomic is no news.
+        W4MOE_TRY_CFLAG([-Wno-psabi], [W4MOE_WARN_CFLAGS])
+    ], [], [[]])
+    W4MOE_CFLAGS="$W4MOE_CFLAGS$w4moe_sse_flags"
     W4MOE_TRY_CFLAG([-fno-math-errno], [W4MOE_KERNEL_CFLAGS])
     W4MOE_TRY_CFLAG([-fno-trapping-math], [W4MOE_KERNEL_CFLAGS])
     W4MOE_TRY_CFLAG([-ftree-vectorize], [W4MOE_KERNEL_CFLAGS])

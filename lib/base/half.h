@@ -7,10 +7,18 @@
 #ifndef W4_BASE_HALF_H
 #define W4_BASE_HALF_H
 
+#include <float.h>
 #include <stdint.h>
 #include <string.h>
 
 #include <w4moe/base.h>
+
+/* All that computes includes this: the same bits everywhere need float and
+ * double that are rounded after each operation. 0 says so; 16, of processors
+ * with fp16, is about types smaller than float. x87 has 2. */
+#if FLT_EVAL_METHOD != 0 && FLT_EVAL_METHOD != 16
+#error "wider than their types; 32-bit x86: -msse2 -mfpmath=sse is needed"
+#endif
 
 static inline float
 w4_float_of_bits(uint32_t bits)
@@ -110,7 +118,7 @@ w4_float_of_e4m3(uint8_t byte)
 
 /** Element i of an array of type F32, F16, BF16 or F8_E8M0. */
 static inline float
-w4_load_float(const void *array, w4moe_dtype dtype, size_t i)
+w4_load_float(const void *array, w4moe_dtype dtype, uint64_t i)
 {
     switch (dtype) {
     case W4MOE_F32:
@@ -129,7 +137,7 @@ w4_load_float(const void *array, w4moe_dtype dtype, size_t i)
 /** Stores n values from element `first` on of an array of type F32, F16 or
  * BF16, rounded. */
 static inline void
-w4_store_floats(void *array, w4moe_dtype dtype, size_t first,
+w4_store_floats(void *array, w4moe_dtype dtype, uint64_t first,
         const float *values, size_t n)
 {
     uint16_t *halves = (uint16_t *)array + first;
@@ -148,7 +156,7 @@ w4_store_floats(void *array, w4moe_dtype dtype, size_t first,
 
 /** Stores element i of an array of type F32, F16 or BF16, rounded. */
 static inline void
-w4_store_float(void *array, w4moe_dtype dtype, size_t i, float value)
+w4_store_float(void *array, w4moe_dtype dtype, uint64_t i, float value)
 {
     switch (dtype) {
     case W4MOE_F32:

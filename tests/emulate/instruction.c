@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#if defined(__x86_64__)
+#if defined(__x86_64__) || defined(__i386__)
 #define KNOWN "sse3 ssse3 sse4.1 avx fma f16c avx2 avx512f"
 
 static int

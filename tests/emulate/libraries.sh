@@ -34,7 +34,8 @@ apt() {
         $architectures "$@"
 }
 
-apt update
+# An index that cannot be had may be one that nothing is needed of.
+apt update || true
 for architecture in "$@"; do
     # shellcheck disable=SC2046,SC2086
     if ! apt download $(printf "%s:$architecture " $packages); then

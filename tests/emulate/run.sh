@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 # Copyright (C) 2026 The w4moe authors
 #
-# usage: run.sh MACHINE BUILD NATIVE RESULTS
+# usage: run.sh MACHINE BUILD NATIVE RESULTS [short]
 #
 # Runs tests on a machine that is not here, by emulation of its processor.
 #
@@ -11,6 +11,7 @@
 # NATIVE   such a folder for this machine: what the same files are that
 #          both must write
 # RESULTS  a folder to be made, for the results in Automake's form
+# short    without what takes long and has the least that is new there
 #
 # RESULTS looks like a build folder: it has the tools and the test programs by
 # their names, each a script that starts the real one on the emulated machine.
@@ -22,6 +23,7 @@ build=$(cd "$2" && pwd)
 W4MOE_NATIVE=$(cd "$3" && pwd)
 mkdir -p "$4"
 results=$(cd "$4" && pwd)
+short=${5:-}
 cd "$(dirname "$0")/../.."
 srcdir=$PWD
 
@@ -44,11 +46,24 @@ programs() {
     done
 }
 
+# except NAMES: of programs on stdin those that are not test_NAME, with NAMES
+# separated by |.
+except() {
+    grep -vE "/test_($1)\$"
+}
+
 # What emulates the processor; of instruction sets of its architecture those
 # that it has and lacks, as far as kernels ask; kernel variants that it runs,
 # the one that is to be picked last; and the tests.
 dispatch=tests/emulate/dispatch.sh
 files="tests/emulate/same-bytes.sh tests/tools/test-run.sh"
+s390x_long='shared_layer|parallel|noalloc|nomem.*|layer_list|half|route'
+s390x_long="$s390x_long|quantize|forward|forward_(layer|sums|bytes)|gemm"
+i386_long="$s390x_long|act|activate|combine|scores|gguf_convert|gguf_damage"
+i386_long="$i386_long|pack_(ct|qweight)|st_damage|st_shards"
+# Not the libraries that this machine's loader knows by itself.
+cross=/usr/i686-linux-gnu
+i386_libraries="-L $cross -E LD_LIBRARY_PATH=$cross/lib"
 haswell=Haswell,-pcid,-x2apic,-tsc-deadline,-hle,-invpcid,-rtm
 case $machine in
 x86-64-v1)
@@ -88,20 +103,50 @@ aarch64)
     W4MOE_LACKS="dotprod sve"
     W4MOE_RUNS="ref neon"
     # Those of files and conversion have no part that only this machine has.
-    tests="tests/kernel/test_variants tests/kernel/test_batch_invariant
-        $(programs kernel) tests/unit/test_half tests/unit/test_parallel
-        tests/unit/test_route tests/unit/test_scores $dispatch $files
-        tests/emulate/bench.sh"
+    tests="tests/kernel/test_variants"
+    if [ -n "$short" ]; then
+        # Its vectors: some of all cases, in kernels and in whole layers.
+        W4MOE_TEST_EVERY=5
+        export W4MOE_TEST_EVERY
+        tests="$tests $(programs kernel | except 'noalloc|shared_layer')"
+    else
+        tests="$tests tests/kernel/test_batch_invariant $(programs kernel)
+            tests/unit/test_half tests/unit/test_parallel
+            tests/unit/test_route tests/unit/test_scores"
+    fi
+    tests="$tests $dispatch $files tests/emulate/bench.sh"
+    ;;
+i386) # 32 bits
+    emulator="qemu-i386 -cpu qemu32 $i386_libraries"
+    W4MOE_HAS=
+    W4MOE_LACKS="ssse3 sse4.1 avx fma f16c avx2 avx512f"
+    W4MOE_RUNS=ref
+    tests=$(programs kernel unit property)
+    if [ -n "$short" ]; then
+        # Sizes are not the same there; numbers are, as the files show.
+        tests=$(programs kernel unit property | except "$i386_long")
+    fi
+    tests="$tests $dispatch $files"
+    ;;
+i386-v3)
+    emulator="qemu-i386 -cpu $haswell,-lm,-syscall $i386_libraries"
+    W4MOE_HAS="avx2 fma f16c"
+    W4MOE_LACKS=avx512f
+    W4MOE_RUNS="ref avx2"
+    tests="tests/kernel/test_gemm_numbers tests/kernel/test_layer $dispatch"
     ;;
 s390x) # big-endian
     emulator="qemu-s390x -L /usr/s390x-linux-gnu"
     W4MOE_HAS=
     W4MOE_LACKS=
     W4MOE_RUNS=ref
-    # Those of threads and of allocations have no bytes to turn round.
-    tests="$(programs kernel unit property | grep -vE \
-        'test_(shared_layer|parallel|noalloc|nomem.*|layer_list)$') $dispatch
-        $files tests/tools/test-convert.sh"
+    tests=$(programs kernel unit property)
+    if [ -n "$short" ]; then
+        # Those of threads, of allocations and of numbers have no bytes to turn
+        # round; whole layers do what is in files.
+        tests=$(programs kernel unit property | except "$s390x_long")
+    fi
+    tests="$tests $dispatch $files tests/tools/test-convert.sh"
     ;;
 *)
     echo "no such machine: $machine" >&2

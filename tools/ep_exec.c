@@ -19,10 +19,10 @@ find_program(void)
     if (folder == NULL || folder[0] == '\0') {
         folder = W4_LIBEXEC_FOLDER;
     }
-    size_t size = strlen(folder) + strlen(tool_name) + sizeof("/-ep");
-    char *path = tool_alloc(size, 1, "a path");
-    if (path != NULL) {
-        snprintf(path, size, "%s/%s-ep", folder, tool_name);
+    char *path;
+    if (asprintf(&path, "%s/%s-ep", folder, tool_name) < 0) {
+        tool_error("no memory for a path");
+        return NULL;
     }
     return path;
 }

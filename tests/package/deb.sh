@@ -150,7 +150,12 @@ stage_autopkgtest() {
     rm -rf "$roots/autopkgtest"
 }
 
-make_root
+# A day old it is made anew, since suites change.
+if [ -z "$(find "$roots/root.tar" -mtime -1 2> /dev/null)" ]; then
+    mkdir -p "$roots"
+    rm -f "$roots/root.tar"
+    logged root make_root "$suite" "$roots/root.tar" --variant=buildd
+fi
 for stage; do
     echo "==> $suite: $stage"
     "stage_$stage"

@@ -2,28 +2,22 @@
 # Copyright (C) 2026 The w4moe authors
 # shellcheck shell=sh
 #
-# Clean roots of a Debian suite, to be read with ".": $roots is the folder that
-# they are in, $suite the suite. Needs root's rights and mmdebstrap.
+# Clean roots of Debian's suites, to be read with ".": $roots is the folder that
+# they are in. Needs root's rights and mmdebstrap.
 
-# make_root: the archive that roots are unpacked from, with what every build
-# has; from the mirror of this machine. It is made anew after a day, since
-# suites change.
+# make_root SUITE TARGET OPTION...: mmdebstrap with the mirror of this machine.
 make_root() {
-    mkdir -p "$roots"
-    [ -z "$(find "$roots/root.tar" -mtime -1 2> /dev/null)" ] || return 0
+    made_of=$1
+    target=$2
+    shift 2
     mirror=$(apt-get indextargets --format '$(REPO_URI)' \
         'Created-By: Packages' | grep -v security | head -n 1)
     # Snapshots of sid may be older than they say they stay valid.
-    mmdebstrap --variant=buildd \
-        --aptopt='Acquire::Check-Valid-Until "false"' \
-        "$suite" "$roots/root.tar" "$mirror" > "$roots/root.log" 2>&1 || {
-        tail -n 20 "$roots/root.log"
-        rm -f "$roots/root.tar"
-        return 1
-    }
+    mmdebstrap --aptopt='Acquire::Check-Valid-Until "false"' "$@" \
+        "$made_of" "$target" "$mirror"
 }
 
-# fresh NAME: a root with nothing but that.
+# fresh NAME: a root with nothing but what $roots/root.tar has.
 fresh() {
     rm -rf "${roots:?}/$1"
     mkdir -p "$roots/$1"

@@ -5,6 +5,7 @@
 #   HAVE_HIP            conditional
 #   HIP_COMPILE         command for device code, without the architecture
 #   HIP_ARCH_FLAG       what precedes the architecture
+#   HIP_DEPEND_FLAGS    for a list of headers beside the output
 #   HIP_EXACT_FLAG      without fused multiplications and additions that the
 #                       source does not ask for
 #   HIP_ARCHS           architectures
@@ -23,6 +24,7 @@ AC_DEFUN([W4MOE_HIP], [
     AC_ARG_VAR([NVCC], [nvcc for --with-hip-platform=nvidia])
     HIP_COMPILE=
     HIP_ARCH_FLAG=
+    HIP_DEPEND_FLAGS=
     HIP_EXACT_FLAG=
     HIP_ARCHS=
     HIP_CPPFLAGS=
@@ -52,6 +54,7 @@ AC_DEFUN([W4MOE_HIP], [
     AM_CONDITIONAL([HAVE_HIP], [test "x$w4moe_no_hip" = x])
     AC_SUBST([HIP_COMPILE])
     AC_SUBST([HIP_ARCH_FLAG])
+    AC_SUBST([HIP_DEPEND_FLAGS])
     AC_SUBST([HIP_EXACT_FLAG])
     AC_SUBST([HIP_ARCHS])
     AC_SUBST([HIP_CPPFLAGS])
@@ -81,6 +84,9 @@ _W4MOE_EOF
 # ROCm is needed for it.
 AC_DEFUN([W4MOE_HIP_AMD], [
     HIP_ARCH_FLAG=--offload-arch=
+    # The driver's -MMD is lost on the way to the device's compiler in clang 21.
+    HIP_DEPEND_FLAGS='-Xclang -dependency-file -Xclang $(@:.co=.d)'
+    HIP_DEPEND_FLAGS="$HIP_DEPEND_FLAGS -Xclang -MT -Xclang \$[]@"
     HIP_EXACT_FLAG=-ffp-contract=off
     w4moe_hip_defaults="gfx1100 gfx1101 gfx1102 gfx1103 gfx1150 gfx1151"
     w4moe_hip_defaults="$w4moe_hip_defaults gfx1200 gfx1201 gfx1030"
@@ -130,6 +136,7 @@ AC_DEFUN([W4MOE_HIP_AMD], [
 # The compiler for NVIDIA; the toolkit is where it is.
 AC_DEFUN([W4MOE_HIP_NVIDIA], [
     HIP_ARCH_FLAG=-arch=
+    HIP_DEPEND_FLAGS='-MMD -MF $(@:.co=.d) -MT $[]@'
     HIP_EXACT_FLAG=-fmad=false
     w4moe_hip_defaults="sm_80 sm_90"
     AC_PATH_PROG([NVCC], [nvcc], [], [$PATH:/usr/local/cuda/bin])

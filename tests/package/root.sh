@@ -24,13 +24,14 @@ fresh() {
     tar -xpf "$roots/root.tar" -C "$roots/$1" --exclude='./dev/*'
 }
 
-# in_mounts NAME COMMAND...: COMMAND with the root's /proc and /dev in place,
-# which are gone when it ends, however it does.
+# in_mounts NAME COMMAND...: COMMAND with the root's /proc, /sys and /dev in
+# place, which are gone when it ends, however it does.
 in_mounts() {
     mounted=$roots/$1
     shift
     unshare --mount --pid --fork --kill-child sh -ec '
         mount -t proc proc "$0/proc"
+        mount -t sysfs -o ro sysfs "$0/sys"
         mount --rbind /dev "$0/dev"
         exec "$@"' "$mounted" "$@"
 }

@@ -60,7 +60,6 @@ make_source() {
     git -C clone archive --prefix="w4moe-$version/" HEAD |
         xz > "w4moe_$version.orig.tar.xz"
     tar -xf "w4moe_$version.orig.tar.xz"
-    rm -rf "w4moe-$version/debian"
     cp -r clone/debian "w4moe-$version"
     rm -rf clone
     cd "$source"

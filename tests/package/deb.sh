@@ -11,6 +11,7 @@
 #   build        two builds, without a network, that differ in folder, user,
 #                umask, time zone and language; the first runs the tests. Their
 #                packages must be the same to the byte.
+#                (DEB_BUILD_OPTIONS=nocheck is for work on the packages.)
 #   lintian      every tag that is not explained by an override is a failure
 #   install      what a user does: apt install, the manual, the tools, the
 #                program of README.md; an upgrade; purge leaves nothing
@@ -96,7 +97,8 @@ stage_build() {
     # shellcheck disable=SC2016
     logged build-deps in_root build env DEB_BUILD_PROFILES="$profiles" \
         sh -c 'apt-get -qy --no-install-recommends build-dep /source/w4moe-*/'
-    build_once first /build/w4moe 0022
+    build_once first /build/w4moe 0022 \
+        DEB_BUILD_OPTIONS="${DEB_BUILD_OPTIONS:-}"
     second=srv/second-place/that-is-longer
     build_once second "/$second" 0002 \
         DEB_BUILD_OPTIONS=nocheck TZ=UTC-14 LC_ALL=C

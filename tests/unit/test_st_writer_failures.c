@@ -136,8 +136,8 @@ START_TEST(full_disk)
 }
 END_TEST
 
-/* More than any disk has, known before anything is reserved; or more than can be
- * mapped to be read back. */
+/* More than any disk has, known before anything is reserved; or more than can
+ * be mapped to be read back. */
 START_TEST(too_large)
 {
     static const struct w4_st_entry huge[] = {

@@ -124,8 +124,12 @@ stage_lintian() {
             --fail-on=none --tag-display-limit 0 /packages/*.changes'
     cat "$folder/lintian.log"
     # Overrides that only other suites need are no fault.
-    if grep '^[EWIP]: ' "$folder/lintian.log" | grep -v ': unused-override '
-    then
+    accepted=$folder/lintian.accepted
+    echo ': unused-override ' > "$accepted"
+    if [ -e "$package_tests/overrides.$suite" ]; then
+        sed '/^#/d' "$package_tests/overrides.$suite" >> "$accepted"
+    fi
+    if grep '^[EWIP]: ' "$folder/lintian.log" | grep -vFf "$accepted"; then
         echo "failed: tags that no override explains"
         exit 1
     fi

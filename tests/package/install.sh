@@ -96,7 +96,7 @@ use() {
         --verbose /tmp/layer.safetensors
     as_user moe-bench --shape 32,8,1024,512,128 --tokens 1,16 --repeat 3
 
-    awk '/^```c$/ { on = ++n == 1; next } /^```$/ { on = 0 } on' \
+    awk -v number=1 -f "$source/tests/tools/readme_program.awk" \
         "$source/README.md" > "$work/program.c"
     # shellcheck disable=SC2046
     gcc "$work/program.c" $(pkg-config --cflags --libs w4moe) \

@@ -43,8 +43,8 @@ static=
 
 # make_program PROGRAM NUMBER MODULE: from the text that has this number.
 make_program() {
-    awk -v number="$2" '/^```c$/ { on = ++n == number; next }
-        /^```$/ { on = 0 } on' "$srcdir/README.md" > "$1.c"
+    awk -v number="$2" -f "$srcdir/tests/tools/readme_program.awk" \
+        "$srcdir/README.md" > "$1.c"
     lines=$(wc -l < "$1.c")
     if [ "$lines" -lt 20 ]; then
         echo "README.md has no program $2 (found $lines lines of C)"
